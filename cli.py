@@ -1,0 +1,46 @@
+"""growthpace: find how fast each ability of a language model grows with instruction data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Launched as a script from another folder, only this file's folder is on the path already; this
+# keeps `python -m` and installed entry points working alike.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import typer
+
+from dashboard import commands as dashboard_commands
+from runners import commands as runners_commands
+from warehouse import commands as warehouse_commands
+from warehouse.errors import GrowthpaceError
+
+app = typer.Typer(
+    name="growthpace",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Find how fast each ability of a language model grows with instruction data.\n\n"
+        "Start with: python cli.py run-grid quickstart, then python cli.py dashboard."
+    ),
+)
+for package in (runners_commands, warehouse_commands, dashboard_commands):
+    package.register(app)
+
+
+def main() -> None:
+    """Run the CLI; an expected error becomes one sentence and its exit code."""
+    try:
+        app()
+    except GrowthpaceError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("Interrupted; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

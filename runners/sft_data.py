@@ -1,0 +1,212 @@
+"""Training pools, seeded nested subsets and their hashes, prepared for the training workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from runners.doit_format import Item, read_doit_folder
+from runners.grid import DatasetSpec, GridSpec, short_hash
+from warehouse.errors import InputError
+from warehouse.landing import write_atomically
+from warehouse.records import UNLABELLED, CompositionPart
+from warehouse.workspace import Workspace
+
+TRAIN_FILE = "train.jsonl"
+TEST_FILE = "test.jsonl"
+VALIDATION_FILE = "validation.jsonl"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyData:
+    """All data of a grid: training pools by source and ability, and evaluation items.
+
+    Attributes
+    ----------
+    folder : Path
+        The dataset in DoIT layout.
+    pools : mapping of source to mapping of ability to items
+    test, validation : mapping of ability to items
+        Already cut to `scoring.max_items_per_ability`.
+    """
+
+    folder: Path
+    pools: Mapping[str, Mapping[str, Sequence[Item]]]
+    test: Mapping[str, Sequence[Item]]
+    validation: Mapping[str, Sequence[Item]]
+    _ordered: dict[tuple[str, str, int], list[Item]] = field(default_factory=dict, repr=False)
+
+    @property
+    def pool_sizes(self) -> dict[str, dict[str, int]]:
+        """Training examples at hand by source and ability."""
+        return {
+            source: {ability: len(items) for ability, items in abilities.items()}
+            for source, abilities in self.pools.items()
+        }
+
+    @cached_property
+    def evaluation_hash(self) -> str:
+        """Hash of the evaluation items; part of every cell's id."""
+        return short_hash(
+            [
+                sorted(item.item_id for items in split.values() for item in items)
+                for split in (self.test, self.validation)
+            ]
+        )
+
+    def subset(self, composition: Sequence[CompositionPart], seed: int) -> list[Item]:
+        """Return the training examples of a composition.
+
+        Every pool is put in a fixed random order per seed and its first examples are taken, so
+        the 16 examples of a seed contain its 4, and what one ability contributes does not depend
+        on the others.
+        """
+        chosen: list[Item] = []
+        for part in composition:
+            key = (part.data_source, part.ability, seed)
+            if key not in self._ordered:
+                self._ordered[key] = _seeded_order(self.pools[part.data_source][part.ability], seed)
+            chosen += self._ordered[key][: part.n_examples]
+        return chosen
+
+    def subset_hash(self, composition: Sequence[CompositionPart], seed: int) -> str:
+        """Return the hash of a composition's examples, in order."""
+        return short_hash([item.item_id for item in self.subset(composition, seed)])
+
+
+def _seeded_order(items: Sequence[Item], seed: int) -> list[Item]:
+    """Order items by a hash of seed and content: the same on every machine and file order."""
+
+    def rank(item: Item) -> bytes:
+        return hashlib.sha256(f"{seed}:{item.item_id}".encode()).digest()
+
+    return sorted(items, key=rank)
+
+
+def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> StudyData:
+    """Read (or first generate) the data of a grid.
+
+    Parameters
+    ----------
+    grid_folder : Path
+        Relative dataset folders are looked up from here.
+    data_root : Path
+        Where generated data is kept.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or a file has a bad line (file and line are named).
+    """
+    folder = _dataset_folder(spec.dataset, grid_folder, data_root)
+    limit = spec.scoring.max_items_per_ability
+    pools: dict[str, Mapping[str, Sequence[Item]]] = {}
+    for source in spec.data_sources:
+        pool = read_doit_folder(folder / source.path, scored=False)
+        if not source.labelled:
+            pool = {UNLABELLED: [item for items in pool.values() for item in items]}
+        pools[source.name] = pool
+    test = read_doit_folder(folder / spec.evaluation.test, scored=True)
+    if unknown := sorted(set(spec.evaluation.out_of_domain) - set(test)):
+        raise InputError(
+            f"evaluation.out_of_domain: no test items of {', '.join(unknown)} in "
+            f"{folder / spec.evaluation.test}; it holds {', '.join(test)}."
+        )
+    validation: Mapping[str, Sequence[Item]] = {}
+    if spec.training.checkpoint_rule == "best_validation":
+        if spec.evaluation.validation is None:
+            raise InputError("checkpoint_rule best_validation needs evaluation.validation.")
+        validation = read_doit_folder(folder / spec.evaluation.validation, scored=False)
+    return StudyData(
+        folder=folder,
+        pools=pools,
+        test={ability: _seeded_order(items, 0)[:limit] for ability, items in test.items()},
+        validation={
+            ability: _seeded_order(items, 0)[:limit] for ability, items in validation.items()
+        },
+    )
+
+
+def _dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Path:
+    if spec.folder is not None:
+        folder = Path(spec.folder)
+        folder = folder if folder.is_absolute() else grid_folder / folder
+        if not folder.is_dir():
+            raise InputError(
+                f"dataset.folder: there is no folder {folder}; put the data there or correct it."
+            )
+        return folder
+    from runners.demo_data import GENERATOR_VERSION, write_demo_data
+
+    folder = data_root / f"demo-v{GENERATOR_VERSION}-seed{spec.seed}"
+    if not (folder / MANIFEST_FILE).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_demo_data(folder, seed=spec.seed)
+        manifest = {"generator": "demo", "version": GENERATOR_VERSION, "seed": spec.seed}
+        # The manifest comes last: its presence means that the folder is complete.
+        write_atomically(folder / MANIFEST_FILE, partial(_write_text, text=json.dumps(manifest)))
+    return folder
+
+
+def prepare_subset(
+    workspace: Workspace,
+    dataset_hash: str,
+    items: Sequence[Item],
+    composition: Sequence[CompositionPart],
+    seed: int | None,
+) -> Path:
+    """Write a training subset to `data/<dataset_hash>/` unless it is there; return its folder."""
+    manifest = {
+        "seed": seed,
+        "n_examples": len(items),
+        "composition": [part.model_dump() for part in composition],
+    }
+    return _prepare(workspace.data / dataset_hash, {TRAIN_FILE: items}, manifest)
+
+
+def prepare_evaluation(workspace: Workspace, data: StudyData) -> Path:
+    """Write a study's evaluation items to `data/evaluation-<hash>/`; return the folder."""
+    files = {
+        name: [item for items in split.values() for item in items]
+        for name, split in ((TEST_FILE, data.test), (VALIDATION_FILE, data.validation))
+        if split
+    }
+    manifest = {"n_items": {name: len(items) for name, items in files.items()}}
+    return _prepare(workspace.data / f"evaluation-{data.evaluation_hash}", files, manifest)
+
+
+def _prepare(
+    folder: Path, files: Mapping[str, Sequence[Item]], manifest: Mapping[str, object]
+) -> Path:
+    """Write data files into a folder named by their hash; the manifest last makes it complete."""
+    if not (folder / MANIFEST_FILE).is_file():
+        for name, items in files.items():
+            lines = "".join(json.dumps(item_document(item)) + "\n" for item in items)
+            write_atomically(folder / name, partial(_write_text, text=lines))
+        text = json.dumps(manifest, indent=1)
+        write_atomically(folder / MANIFEST_FILE, partial(_write_text, text=text))
+    return folder
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def item_document(item: Item) -> dict[str, object]:
+    """Return an item as a line of a DoIT-format file."""
+    document: dict[str, object] = {
+        "messages": [{"role": turn.role, "content": turn.content} for turn in item.turns],
+        "type": item.ability,
+        "question_format": item.question_format,
+        "scoring_rule": item.scoring_rule,
+        "answer": item.answer,
+        "choices": list(item.choices) or None,
+        "options": list(item.options) or None,
+    }
+    return {name: value for name, value in document.items() if value is not None}

@@ -1,0 +1,246 @@
+"""The landing contract: the records that runners and importers write and the warehouse reads.
+
+JSON records (one document a file) are pydantic models; record tables (one Parquet file each) are
+Arrow schemas whose fields carry their description. A change of meaning raises SCHEMA_VERSION.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+SCHEMA_VERSION = 1
+
+# Abilities and data sources are open sets, since imported studies bring their own; these limits
+# keep them usable as labels, file name parts and SQL values.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}$")]
+CellId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")]
+
+UNLABELLED = "unlabelled"
+MIXED_SOURCE = "mixed"
+
+
+class RecordKind(StrEnum):
+    """Folders of the landing zone."""
+
+    PLAN = "plan"
+    RUN = "run"
+    TRAINING_LOG = "training_log"
+    ITEM = "item"
+    ITEM_SCORE = "item_score"
+
+
+class Design(StrEnum):
+    """How a cell's training composition was chosen."""
+
+    BASE = "base"
+    ALL_ABILITIES = "all_abilities"
+    SINGLE_ABILITY = "single_ability"
+    LEAVE_ONE_OUT = "leave_one_out"
+    MIXTURE = "mixture"
+    IMPORTED = "imported"
+
+
+class RunStatus(StrEnum):
+    """How an attempt at a cell ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Record(BaseModel):
+    """Base of the JSON records: strict about names, frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CompositionPart(Record):
+    """Training examples of one source and ability in a cell."""
+
+    data_source: Name
+    ability: Name
+    n_examples: int = Field(ge=1)
+
+
+class CellRecord(Record):
+    """One cell of a plan: everything that tells its result apart from another's."""
+
+    cell_id: CellId
+    label: str
+    base_model: Name
+    base_model_revision: str
+    n_params: int | None = Field(default=None, ge=1)
+    data_source: Name | None
+    design: Design
+    design_target: Name | None = None
+    composition: tuple[CompositionPart, ...]
+    composition_id: str
+    volume_setting: int | None = Field(default=None, ge=0)
+    volume_per: Literal["ability", "total"] | None = None
+    seed: int | None
+    template: str
+    training: dict[str, Any]
+    scoring: dict[str, Any]
+
+
+class PlanRecord(Record):
+    """What a grid asked for: written when a grid starts, so pending cells are known."""
+
+    schema_version: int = SCHEMA_VERSION
+    study: Name
+    grid: str
+    created_at: datetime
+    # Abilities whose gain must stay below this are labelled resistant; None: the default of `fit`.
+    resistant_delta: float | None = Field(default=None, gt=0, lt=1)
+    # Shown wherever results of the study are, e.g. that the data is generated.
+    notice: str | None = None
+    # Target abilities that no training data names (out-of-domain exams).
+    out_of_domain: tuple[Name, ...] = ()
+    grid_settings: dict[str, Any]
+    cells: tuple[CellRecord, ...]
+
+
+class RunRecord(Record):
+    """How one attempt at one cell went. A failure is a record with a reason, never a gap."""
+
+    schema_version: int = SCHEMA_VERSION
+    cell_id: CellId
+    attempt: int = Field(ge=1)
+    status: RunStatus
+    failure_stage: str | None = None
+    failure_reason: str | None = None
+    started_at: datetime
+    finished_at: datetime
+    git_commit: str | None = None
+    environment: dict[str, Any] = Field(default_factory=dict)
+    data_hash: str | None = None
+    checkpoint_rule: str | None = None
+    checkpoint_step: int | None = None
+    n_optimizer_steps: int | None = Field(default=None, ge=0)
+    n_epochs: float | None = Field(default=None, ge=0)
+    n_tokens: int | None = Field(default=None, ge=0)
+    n_target_tokens: int | None = Field(default=None, ge=0)
+    n_truncated: int | None = Field(default=None, ge=0)
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    train_seconds: float | None = Field(default=None, ge=0)
+    score_seconds: float | None = Field(default=None, ge=0)
+    wall_seconds: float | None = Field(default=None, ge=0)
+    peak_memory_bytes: int | None = Field(default=None, ge=0)
+    energy_joules: float | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+
+class WorkerState(Record):
+    """What one worker of a running grid does now."""
+
+    worker: int
+    cell_id: str | None
+    label: str | None
+    stage: str
+    step: int | None = None
+    n_steps: int | None = None
+    updated_at: datetime
+
+
+class Heartbeat(Record):
+    """Live progress of one `run-grid`: `heartbeats/<run_id>.json`, replaced every few seconds.
+
+    A heartbeat older than STALE_HEARTBEAT_SECONDS belongs to a dead process.
+    """
+
+    run_id: str
+    study: Name
+    host: str
+    pid: int
+    started_at: datetime
+    updated_at: datetime
+    finished: bool = False
+    n_total: int
+    n_done: int
+    n_failed: int
+    eta_seconds: float | None = None
+    workers: tuple[WorkerState, ...] = ()
+
+
+STALE_HEARTBEAT_SECONDS = 20.0
+
+
+def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
+TRAINING_LOG = pa.schema(
+    [
+        _field("cell_id", pa.string(), "Cell that was trained."),
+        _field("attempt", pa.int32(), "Attempt at the cell, from 1."),
+        _field("step", pa.int32(), "Optimizer step, from 1."),
+        _field("epoch", pa.float64(), "Epochs finished at this step."),
+        _field("loss", pa.float64(), "Mean loss per target token of the step.", nullable=True),
+        _field("learning_rate", pa.float64(), "Learning rate of the step."),
+        _field("grad_norm", pa.float64(), "Gradient norm before clipping.", nullable=True),
+        _field("n_tokens", pa.int64(), "Tokens read so far, padding left out."),
+        _field("seconds", pa.float64(), "Seconds since training began."),
+    ]
+)
+
+ITEM = pa.schema(
+    [
+        _field("item_id", pa.string(), "Hash of the item: ability, prompt turns, target, choices."),
+        _field("task", pa.string(), "lm-eval task that scores the item."),
+        _field("ability", pa.string(), "Ability that the item tests."),
+        _field("prompt", pa.string(), "The turns before the answer, as JSON messages."),
+        _field("target", pa.string(), "The right answer."),
+        _field("choices", pa.list_(pa.string()), "Candidates, if the rule has any.", nullable=True),
+    ]
+)
+
+ITEM_SCORE = pa.schema(
+    [
+        _field("cell_id", pa.string(), "Cell whose checkpoint was scored."),
+        _field("task", pa.string(), "lm-eval task."),
+        _field("ability", pa.string(), "Ability that the item tests."),
+        _field("item_id", pa.string(), "Hash of the item; equal across cells."),
+        _field("prompt_hash", pa.string(), "Hash of the text that the model saw."),
+        _field("target_hash", pa.string(), "Hash of the right answer."),
+        _field("metric", pa.string(), "What score measures, e.g. accuracy."),
+        _field("higher_is_better", pa.bool_(), "Direction of the metric."),
+        _field("scoring_rule", pa.string(), "Rule that turned the output into the score."),
+        _field("score", pa.float64(), "Score of the item; for accuracy 0 or 1.", nullable=True),
+        _field("missing_reason", pa.string(), "Why score is null.", nullable=True),
+        _field("parsed", pa.bool_(), "Whether the reply had a valid form.", nullable=True),
+        _field("response", pa.string(), "Generated reply or chosen candidate.", nullable=True),
+        _field(
+            "choice_log_likelihoods",
+            pa.list_(pa.float64()),
+            "Summed log-likelihood (nats) of each choice.",
+            nullable=True,
+        ),
+        _field(
+            "choice_tokens",
+            pa.list_(pa.int32()),
+            "Tokens of each choice that the sum runs over.",
+            nullable=True,
+        ),
+        _field("chance_level", pa.float64(), "Chance score by the paper's rule."),
+        _field(
+            "chance_level_uniform",
+            pa.float64(),
+            "Chance score of a uniform guess over every answer of the right form.",
+        ),
+    ]
+)
+
+TABLES: dict[RecordKind, pa.Schema] = {
+    RecordKind.TRAINING_LOG: TRAINING_LOG,
+    RecordKind.ITEM: ITEM,
+    RecordKind.ITEM_SCORE: ITEM_SCORE,
+}
+DOCUMENTS: dict[RecordKind, type[Record]] = {
+    RecordKind.PLAN: PlanRecord,
+    RecordKind.RUN: RunRecord,
+}
