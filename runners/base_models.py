@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 from pathlib import Path
 
-from runners.grid import BaseModelSpec
+from runners.grid_spec import BaseModelSpec
 from warehouse.errors import InputError, MissingDependencyError
 
 LADDER = Path(__file__).parent / "ladder"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runners.orchestrate import Orchestrator, Progress
     from runners.plan import RunPlan
     from warehouse.records import WorkerState
+    from warehouse.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +71,8 @@ def run_grid(
         return
     place = open_workspace(workspace, create=True)
     plan = make_plan(grid, place, hardware, place.data)
+    if plan.pending(retry_failed=retry_failed):
+        _check_overlap(plan, place)
     with _Display() as display:
         runner = Orchestrator(
             plan,
@@ -87,6 +90,21 @@ def run_grid(
             f"{len(progress.failures) or len(plan.failed)} cells failed"
             + (f", first {first.label} while {first.stage}: {first.reason}" if first else "")
             + "; python cli.py status lists them, --retry-failed tries them again."
+        )
+
+
+def _check_overlap(plan: RunPlan, workspace: Workspace) -> None:
+    """Warn of training items that give test items away; training goes on, the matches are kept."""
+    from runners.sft_data import find_overlap, write_overlap
+
+    leaks = find_overlap(plan.data)
+    path = write_overlap(workspace, plan.data, leaks)
+    if leaks:
+        n_items = len({leak.evaluation_item_id for leak in leaks})
+        print(
+            f"Warning: {n_items} test items overlap with training data; look at {path} before "
+            "you trust the scores.",
+            file=sys.stderr,
         )
 
 

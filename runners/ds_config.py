@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runners.grid import TrainingSpec
+from runners.grid_spec import TrainingSpec
 
 
 def micro_batch_size(training: TrainingSpec) -> int:

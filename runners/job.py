@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from runners.grid import TrainingSpec
+from runners.grid_spec import TrainingSpec
 from warehouse.records import CellRecord
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runners.base_models import BaseModel, resolve_base_model
-from runners.grid import Cell, GridContext, GridSpec, expand_grid, load_grid, short_hash
+from runners.grid import Cell, GridContext, expand_grid, short_hash
+from runners.grid_spec import GridSpec, load_grid
 from runners.hardware import Hardware
 from runners.job import Job
 from runners.sft_data import (

@@ -6,12 +6,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
 from runners.doit_format import Item, read_doit_folder
-from runners.grid import DatasetSpec, GridSpec, short_hash
+from runners.grid import short_hash
+from runners.grid_spec import DatasetSpec, GridSpec
+from runners.leak_check import Leak, find_leaks
 from warehouse.errors import InputError
 from warehouse.landing import write_atomically
 from warehouse.records import UNLABELLED, CompositionPart
@@ -20,6 +22,7 @@ from warehouse.workspace import Workspace
 TRAIN_FILE = "train.jsonl"
 TEST_FILE = "test.jsonl"
 VALIDATION_FILE = "validation.jsonl"
+OVERLAP_FILE = "overlap.json"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -104,7 +107,7 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
     InputError
         If a folder is missing or a file has a bad line (file and line are named).
     """
-    folder = _dataset_folder(spec.dataset, grid_folder, data_root)
+    folder = dataset_folder(spec.dataset, grid_folder, data_root)
     limit = spec.scoring.max_items_per_ability
     pools: dict[str, Mapping[str, Sequence[Item]]] = {}
     for source in spec.data_sources:
@@ -133,7 +136,8 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
     )
 
 
-def _dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Path:
+def dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Path:
+    """Return a dataset's folder; the demonstration's is generated into `data_root`, once."""
     if spec.folder is not None:
         folder = Path(spec.folder)
         folder = folder if folder.is_absolute() else grid_folder / folder
@@ -142,16 +146,30 @@ def _dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Pa
                 f"dataset.folder: there is no folder {folder}; put the data there or correct it."
             )
         return folder
-    from runners.demo_data import GENERATOR_VERSION, write_demo_data
-
-    folder = data_root / f"demo-v{GENERATOR_VERSION}-seed{spec.seed}"
+    version = _generator_version()
+    folder = data_root / f"demo-{version}-seed{spec.seed}"
     if not (folder / MANIFEST_FILE).is_file():
+        from runners.demo_data import write_demo_data
+
         shutil.rmtree(folder, ignore_errors=True)
         write_demo_data(folder, seed=spec.seed)
-        manifest = {"generator": "demo", "version": GENERATOR_VERSION, "seed": spec.seed}
+        manifest = {"generator": "demo", "version": version, "seed": spec.seed}
         # The manifest comes last: its presence means that the folder is complete.
         write_atomically(folder / MANIFEST_FILE, partial(_write_text, text=json.dumps(manifest)))
     return folder
+
+
+def _generator_version() -> str:
+    """Hash what the demonstration's data is made from, so that a change makes new data."""
+    here = Path(__file__).parent
+    parts = sorted([*here.glob("demo_*.py"), *here.glob("ladder/teacher_answers*")])
+    return short_hash([hashlib.sha256(path.read_bytes()).hexdigest() for path in parts])
+
+
+def find_overlap(data: StudyData) -> list[Leak]:
+    """Return training items of any source that give a test item away (see `leak_check`)."""
+    training = (item for pool in data.pools.values() for items in pool.values() for item in items)
+    return find_leaks(training, (item for items in data.test.values() for item in items))
 
 
 def prepare_subset(
@@ -168,6 +186,13 @@ def prepare_subset(
         "composition": [part.model_dump() for part in composition],
     }
     return _prepare(workspace.data / dataset_hash, {TRAIN_FILE: items}, manifest)
+
+
+def write_overlap(workspace: Workspace, data: StudyData, leaks: Sequence[Leak]) -> Path:
+    """Keep the matches beside the prepared test items, for review; return the file."""
+    path = prepare_evaluation(workspace, data) / OVERLAP_FILE
+    text = json.dumps([asdict(leak) for leak in leaks], indent=1)
+    return write_atomically(path, partial(_write_text, text=text))
 
 
 def prepare_evaluation(workspace: Workspace, data: StudyData) -> Path:

@@ -23,7 +23,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from runners.doit_format import Item
 from runners.ds_config import deepspeed_config, micro_batch_size
-from runners.grid import TrainingSpec, count_steps
+from runners.grid import count_steps
+from runners.grid_spec import TrainingSpec
 from runners.template import IGNORE_INDEX, EncodedExample, Template
 from warehouse.errors import WorkError
 

@@ -96,7 +96,7 @@ data_sources:
   - {{name: human, path: curated/full}}
 volumes: {{values: [0, 4, 16], per: ability}}
 seeds: [0, 1]
-training: {{epochs: 4, batch_size: 8, learning_rate: 0.003}}
+training: {{epochs: 4, batch_size: 8, learning_rate: 0.003, final_learning_rate: 0.0}}
 scoring: {{batch_size: 32}}
 """,
         "utf-8",

@@ -2,16 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.grid import (
-    GridContext,
-    GridSpec,
-    TrainingSpec,
-    count_steps,
-    expand_grid,
-    load_grid,
-    merge_training,
-    parse_grid,
-)
+from runners.grid import GridContext, count_steps, expand_grid
+from runners.grid_spec import GridSpec, TrainingSpec, load_grid, merge_training, parse_grid
 from warehouse.errors import InputError
 from warehouse.records import Design
 

@@ -2,8 +2,16 @@ import json
 
 import pytest
 
-from runners.grid import load_grid
-from runners.sft_data import TRAIN_FILE, load_study_data, prepare_evaluation, prepare_subset
+from runners.grid_spec import load_grid
+from runners.sft_data import (
+    TRAIN_FILE,
+    dataset_folder,
+    find_overlap,
+    load_study_data,
+    prepare_evaluation,
+    prepare_subset,
+    write_overlap,
+)
 from warehouse.errors import InputError
 from warehouse.records import CompositionPart
 from warehouse.workspace import Workspace
@@ -80,3 +88,36 @@ def test_a_missing_folder_is_named(tiny_study, tmp_path):
     spec = load_grid(str(tiny_study.grid))[1]
     with pytest.raises(InputError, match=r"dataset\.folder: there is no folder .*data"):
         load_study_data(spec, tmp_path, tmp_path)
+
+
+def test_overlap_with_the_test_items_is_found_and_kept(tiny_study, tmp_path):
+    folder = tmp_path / "data" / "curated"
+    for split in ("full", "test"):
+        (folder / split).mkdir(parents=True)
+        for path in (tiny_study.data / "curated" / split).iterdir():
+            (folder / split / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    leaked = (folder / "test" / "code_x.json").read_text("utf-8").splitlines()[:3]
+    with (folder / "full" / "math_x.json").open("a", encoding="utf-8") as handle:
+        handle.write("\n".join(leaked) + "\n")
+    spec = load_grid(str(tiny_study.grid))[1]
+    data = load_study_data(spec, tmp_path, tmp_path)
+    leaks = find_overlap(data)
+    assert len({leak.evaluation_item_id for leak in leaks}) == 3
+    path = write_overlap(Workspace(root=tmp_path / "w"), data, leaks)
+    assert len(json.loads(path.read_text("utf-8"))) == len(leaks)
+
+
+def test_demo_data_is_generated_once_and_named_by_its_generator(tmp_path, monkeypatch):
+    import runners.demo_data
+    from runners.grid_spec import DatasetSpec
+
+    calls = []
+    monkeypatch.setattr(
+        runners.demo_data,
+        "write_demo_data",
+        lambda folder, *, seed: (calls.append(seed), folder.mkdir(parents=True)),
+    )
+    spec = DatasetSpec(generator="demo", seed=3)
+    first = dataset_folder(spec, tmp_path, tmp_path)
+    assert dataset_folder(spec, tmp_path, tmp_path) == first
+    assert calls == [3] and first.name.endswith("-seed3")

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from runners.ds_config import deepspeed_config, micro_batch_size
-from runners.grid import TrainingSpec
+from runners.grid_spec import TrainingSpec
 from runners.template import IGNORE_INDEX, TEMPLATES, EncodedExample, Turn
 from runners.train import collate, global_batches, learning_rate_at, summed_loss
 
