@@ -94,16 +94,24 @@ def run_grid(
 
 
 def _check_overlap(plan: RunPlan, workspace: Workspace) -> None:
-    """Warn of training items that give test items away; training goes on, the matches are kept."""
+    """Say which test items training data gives away; training goes on, the matches are kept."""
+    from runners.leak_check import LeakKind
     from runners.sft_data import find_overlap, write_overlap
 
     leaks = find_overlap(plan.data)
     path = write_overlap(workspace, plan.data, leaks)
-    if leaks:
-        n_items = len({leak.evaluation_item_id for leak in leaks})
+    same = {leak.evaluation_item_id for leak in leaks if leak.kind is not LeakKind.NGRAMS}
+    alike = {leak.evaluation_item_id for leak in leaks} - same
+    if same:
         print(
-            f"Warning: {n_items} test items overlap with training data; look at {path} before "
-            "you trust the scores.",
+            f"Warning: {len(same)} test questions stand in the training data as well; look at "
+            f"{path} before you trust their scores.",
+            file=sys.stderr,
+        )
+    if alike:
+        print(
+            f"Note: {len(alike)} test questions share most of their wording with a training "
+            f"question, as questions from one template do; {path} lists them for review.",
             file=sys.stderr,
         )
 
@@ -201,11 +209,12 @@ def _show_plan(
         }
         print(json.dumps(document))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Study {plan.spec.study}: {len(plan.cells)} cells")
-    for column in ("cell", "what", "state"):
+    table = Table(title=f"Study {plan.spec.study}: {len(plan.cells)} cells", box=SIMPLE_HEAD)
+    for column in ("cell", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("examples", "steps", "est. s"):
         table.add_column(column, justify="right")
@@ -213,7 +222,6 @@ def _show_plan(
         cell_id = cell.record.cell_id
         state = "done" if cell_id in plan.done else "failed" if cell_id in plan.failed else "to run"
         table.add_row(
-            cell_id,
             cell.record.label,
             state,
             str(cell.n_examples),

@@ -1,0 +1,2 @@
+INSERT INTO raw_file BY NAME
+SELECT * FROM landed;

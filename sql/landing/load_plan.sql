@@ -1,0 +1,2 @@
+INSERT INTO raw_plan BY NAME
+SELECT * FROM landed;

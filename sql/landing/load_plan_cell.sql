@@ -1,0 +1,2 @@
+INSERT INTO raw_plan_cell BY NAME
+SELECT * FROM landed;

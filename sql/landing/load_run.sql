@@ -1,0 +1,2 @@
+INSERT INTO raw_run BY NAME
+SELECT * FROM landed;

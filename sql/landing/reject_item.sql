@@ -1,0 +1,19 @@
+-- Files with a row that breaks the contract: file, the first reason, how many rows.
+WITH landed AS (
+    SELECT
+        filename,
+        CASE
+            WHEN item_id IS NULL OR item_id = '' THEN 'a row without item_id'
+            WHEN task IS NULL OR prompt IS NULL OR target IS NULL
+                THEN format('item {} has no task, prompt or target', item_id)
+            WHEN ability IS NULL
+                OR NOT regexp_full_match(ability, '[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}')
+                THEN format('item {}: ability {} is not a name', item_id, coalesce(ability, 'NULL'))
+        END AS reason
+    FROM read_parquet($files, filename = true)
+)
+
+SELECT filename, min(reason) AS reason, count(*) AS n_rows
+FROM landed
+WHERE reason IS NOT NULL
+GROUP BY filename;

@@ -1,0 +1,3 @@
+SELECT *
+FROM mart_study
+ORDER BY study;

@@ -1,0 +1,418 @@
+"""From landing files to marts: values, idempotence, rebuilds and attempts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from warehouse import ingest as ingest_module
+from warehouse import open_latest
+from warehouse.errors import BusyError, WorkError
+from warehouse.ingest import ingest
+from warehouse.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tests.warehouse.conftest import Landing
+
+# Columns that say when a row was written, not what it says.
+_CLOCKS = {"loaded_at", "built_at", "applied_at"}
+
+
+def rows_of(workspace: Workspace, query: str) -> list[dict[str, Any]]:
+    with open_latest(workspace) as conn:
+        cursor = conn.execute(query)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def content_of(workspace: Workspace) -> dict[str, list[str]]:
+    """Read every table and view of the latest snapshot, clocks left out, in an order of its own."""
+    with open_latest(workspace) as conn:
+        tables = [row[0] for row in conn.execute("SHOW TABLES").fetchall()]
+        content = {}
+        for table in tables:
+            columns = [c for c in conn.table(table).columns if c not in _CLOCKS]
+            rows = conn.table(table).select(*columns).fetchall()
+            content[table] = sorted(repr(row) for row in rows)
+    return content
+
+
+def test_ability_scores_carry_each_field(results: Workspace) -> None:
+    rows = rows_of(results, "FROM mart_ability_score ORDER BY cell_id DESC, ability DESC")
+    assert rows[0] == {
+        "study": "demo",
+        "cell_id": "tuned",
+        "label": "label of tuned",
+        "ability": "math",
+        "base_model": "ladder-m",
+        "n_params": 400_123,
+        "data_source": "human",
+        "design": "all_abilities",
+        "design_target": None,
+        "composition_id": "comp-31",
+        "volume_setting": 17,
+        "volume_per": "ability",
+        "n_examples_own": 16,
+        "n_examples_total": 31,
+        "seed": 3,
+        "metric": "accuracy",
+        # Scores 1, 1, 0: mean 2/3, sample variance 1/3, and sqrt(1/3) / sqrt(3) = 1/3.
+        "score": pytest.approx(2 / 3),
+        "stderr": pytest.approx(1 / 3),
+        "n_items": 4,
+        "n_scored": 3,
+        "parse_rate": 0.75,
+        "chance_level": 0.25,
+        "chance_level_uniform": 0.125,
+        "higher_is_better": True,
+        "out_of_domain": False,
+    }
+    exam, base = rows[1], rows[2]
+    assert (exam["ability"], exam["out_of_domain"], exam["n_examples_own"]) == ("exam", True, 0)
+    assert (exam["score"], exam["stderr"], exam["chance_level"]) == (0.5, 0.5, 0.375)
+    assert (base["cell_id"], base["design"], base["score"]) == ("base", "base", 0.25)
+    assert (base["data_source"], base["seed"], base["volume_per"]) == (None, None, None)
+    assert (base["n_examples_own"], base["n_examples_total"], base["volume_setting"]) == (0, 0, 0)
+    assert len(rows) == 4
+
+
+def test_cells_carry_each_field(results: Workspace) -> None:
+    by_id = {row["cell_id"]: row for row in rows_of(results, "FROM mart_cell")}
+    assert by_id["tuned"] == {
+        "study": "demo",
+        "cell_id": "tuned",
+        "label": "label of tuned",
+        "status": "done",
+        "failure_stage": None,
+        "failure_reason": None,
+        "n_attempts": 2,
+        "attempt": 2,
+        "base_model": "ladder-m",
+        "base_model_revision": "rev-7",
+        "n_params": 400_123,
+        "data_source": "human",
+        "design": "all_abilities",
+        "design_target": None,
+        "composition_id": "comp-31",
+        "volume_setting": 17,
+        "volume_per": "ability",
+        "n_examples_total": 31,
+        "seed": 3,
+        "template": "template-1",
+        "training": '{"lr": 0.001}',
+        "scoring": '{"batch": 8}',
+        "n_optimizer_steps": 24,
+        "n_epochs": 4.5,
+        "n_tokens": 2501,
+        "n_target_tokens": 602,
+        "n_truncated": 2,
+        "checkpoint_rule": "last",
+        "checkpoint_step": 23,
+        "train_loss": 1.25,
+        "validation_loss": 1.75,
+        "train_seconds": 61.5,
+        "score_seconds": 32.25,
+        "wall_seconds": 99.0,
+        "peak_memory_bytes": 123_456_789,
+        "energy_joules": 77.0,
+        "cost": 0.125,
+        "n_item_scores": 6,
+        "data_hash": "data-9",
+        "git_commit": "0123abc",
+        "environment": '{"torch": "2.13.0"}',
+        "started_at": datetime(2026, 11, 20, 9, 0, 1),  # noqa: DTZ001
+        "finished_at": datetime(2026, 11, 20, 9, 2, 3),  # noqa: DTZ001
+    }
+    broken, waiting = by_id["broken"], by_id["waiting"]
+    assert (broken["status"], broken["failure_stage"]) == ("failed", "train")
+    assert (broken["failure_reason"], broken["n_attempts"]) == ("out of memory", 1)
+    assert (waiting["status"], waiting["n_attempts"], waiting["attempt"]) == ("pending", 0, None)
+    assert by_id["base"]["status"] == "done"
+
+
+def test_study_composition_log_and_items_carry_each_field(results: Workspace) -> None:
+    assert rows_of(results, "FROM mart_study") == [
+        {
+            "study": "demo",
+            "grid": "grid-of-demo",
+            "notice": "generated data",
+            "resistant_delta": 0.05,
+            "abilities": ["exam", "math"],
+            "out_of_domain": ["exam"],
+            "n_cells": 4,
+            "n_done": 2,
+            "n_failed": 1,
+            "n_pending": 1,
+            "created_at": datetime(2026, 11, 20, 8, 15, 30),  # noqa: DTZ001
+            "last_planned_at": datetime(2026, 11, 20, 8, 15, 30),  # noqa: DTZ001
+            "last_finished_at": datetime(2026, 11, 20, 9, 2, 3),  # noqa: DTZ001
+        }
+    ]
+    parts = rows_of(results, "FROM mart_composition WHERE cell_id = 'tuned' ORDER BY ability")
+    shared = {"study": "demo", "cell_id": "tuned", "data_source": "human"}
+    assert parts == [
+        shared | {"ability": "code", "n_examples": 15},
+        shared | {"ability": "math", "n_examples": 16},
+    ]
+    log = rows_of(results, "FROM mart_training_log WHERE cell_id = 'tuned' ORDER BY step")
+    assert log[1] == {
+        "cell_id": "tuned",
+        "attempt": 2,
+        "is_counted": True,
+        "step": 2,
+        "epoch": 1.0,
+        "loss": 1.0,
+        "learning_rate": 0.005,
+        "grad_norm": 0.75,
+        "n_tokens": 200,
+        "seconds": 3.0,
+    }
+    assert log[0]["grad_norm"] is None  # NaN has landed
+    items = rows_of(
+        results, "FROM mart_item_score WHERE cell_id = 'tuned' AND item_id = 'math-item-3'"
+    )
+    assert items == [
+        {
+            "study": "demo",
+            "cell_id": "tuned",
+            "task": "task-math",
+            "ability": "math",
+            "metric": "accuracy",
+            "item_id": "math-item-3",
+            "score": None,
+            "parsed": False,
+        }
+    ]
+    assert rows_of(results, "FROM stg_item WHERE item_id = 'math-item-3'") == [
+        {
+            "item_id": "math-item-3",
+            "task": "task-math",
+            "ability": "math",
+            "prompt": '[{"role": "user", "content": "math question 3"}]',
+            "target": "answer 3",
+            "choices": ["A", "B"],
+        }
+    ]
+
+
+def test_a_second_ingest_does_nothing(demo: Workspace) -> None:
+    first = ingest(demo)
+    second = ingest(demo)
+    assert (first.n_files, first.n_rows, first.published) == (10, 27, True)
+    assert (second.n_files, second.n_rows, second.published) == (0, 0, False)
+    assert second.snapshot == first.snapshot
+
+
+def test_nothing_landed_publishes_nothing(workspace: Workspace) -> None:
+    report = ingest(workspace)
+    assert (report.n_files, report.published, report.snapshot) == (0, False, None)
+    assert ingest(workspace, rebuild=True).snapshot is None
+
+
+def test_a_rebuild_equals_many_small_ingests(landing: Landing) -> None:
+    workspace = landing.workspace
+    steps = [
+        lambda: landing.plan("demo", [landing.cell("one"), landing.cell("two")]),
+        lambda: landing.items("zz-items", {"math": 3}, task="another-task"),
+        lambda: landing.finished_cell("two", {"math": [1.0, 0.0, 0.5]}),
+        lambda: landing.items("aa-items", {"math": 4}),
+        lambda: landing.failure("one"),
+        lambda: landing.finished_cell("one", {"math": [0.0, 1.0]}, attempt=2),
+        lambda: landing.plan("other", [landing.cell("two")], out_of_domain=()),
+    ]
+    for step in steps:
+        step()
+        assert ingest(workspace).published
+    piecemeal = content_of(workspace)
+    report = ingest(workspace, rebuild=True)
+    assert (report.n_files, report.published) == (11, True)
+    assert content_of(workspace) == piecemeal
+    assert len(piecemeal["stg_item"]) == 4 and len(piecemeal["raw_item"]) == 7
+
+
+def test_a_replaced_landing_file_rebuilds(demo: Workspace, landing: Landing) -> None:
+    ingest(demo)
+    landing.scores("tuned", landing.score_rows("tuned", {"math": [0.0, 0.0]}))
+    report = ingest(demo)
+    assert report.published and report.n_files == 10
+    rows = rows_of(demo, "FROM mart_ability_score WHERE cell_id = 'tuned'")
+    assert [(row["ability"], row["score"], row["n_items"]) for row in rows] == [("math", 0.0, 2)]
+
+
+def test_a_touched_landing_file_is_not_loaded_again(demo: Workspace) -> None:
+    first = ingest(demo)
+    for path in (demo.landing / "run").iterdir():
+        os.utime(path, ns=(1, 1))
+    assert ingest(demo).snapshot == first.snapshot
+    with duckdb.connect(str(demo.warehouse / "work.duckdb")) as conn:
+        query = "SELECT DISTINCT modified_ns FROM raw_file WHERE kind = 'run'"
+        assert conn.execute(query).fetchall() == [(1,)]
+
+
+def test_rows_of_a_deleted_landing_file_stay_until_a_rebuild(demo: Workspace) -> None:
+    ingest(demo)
+    (demo.landing / "run" / "broken-1.json").unlink()
+    assert ingest(demo).missing == ("run/broken-1.json",)
+    query = "SELECT status FROM mart_cell WHERE cell_id = 'broken'"
+    assert rows_of(demo, query) == [{"status": "failed"}]
+    assert ingest(demo, rebuild=True).missing == ()
+    assert rows_of(demo, query) == [{"status": "pending"}]
+
+
+def test_the_latest_done_attempt_counts_else_the_last_failed(landing: Landing) -> None:
+    landing.plan("demo", [landing.cell(name) for name in ("a", "b")])
+    landing.scores("a", landing.score_rows("a", {"math": [1.0]}))
+    landing.run("a", attempt=1, train_loss=0.5)
+    landing.run("a", attempt=2, train_loss=0.25)
+    landing.failure("a", attempt=3)
+    landing.failure("b", attempt=1, reason="first")
+    landing.failure("b", attempt=2, reason="second")
+    ingest(landing.workspace)
+    query = "SELECT status, attempt, n_attempts, train_loss, failure_reason FROM mart_cell"
+    assert [tuple(row.values()) for row in rows_of(landing.workspace, f"{query} ORDER BY ALL")] == [
+        ("done", 2, 3, 0.25, None),
+        ("failed", 2, 2, None, "second"),
+    ]
+
+
+def test_studies_share_cells_and_unite_their_plans(landing: Landing) -> None:
+    later = datetime(2026, 11, 21, 7, tzinfo=UTC)
+    shared = landing.cell("shared")
+    landing.plan("first", [shared])
+    renamed = landing.cell("shared", label="new label")
+    landing.plan("first", [renamed, landing.cell("more")], stem="first-2", created_at=later)
+    landing.plan("second", [shared], resistant_delta=None, notice=None)
+    landing.finished_cell("shared", {"math": [1.0]})
+    ingest(landing.workspace)
+    cells = rows_of(landing.workspace, "SELECT study, cell_id, label FROM mart_cell ORDER BY ALL")
+    assert [tuple(row.values()) for row in cells] == [
+        ("first", "more", "label of more"),
+        ("first", "shared", "new label"),
+        ("second", "shared", "label of shared"),
+    ]
+    scores = rows_of(landing.workspace, "SELECT study FROM mart_ability_score ORDER BY study")
+    assert [row["study"] for row in scores] == ["first", "second"]
+    times = rows_of(landing.workspace, "SELECT created_at, last_planned_at FROM mart_study")
+    assert times[0]["last_planned_at"].day == 21 and times[0]["created_at"].day == 20
+
+
+def test_scores_count_only_once_the_run_is_done(landing: Landing) -> None:
+    landing.plan("demo", [landing.cell("a")])
+    landing.scores("a", landing.score_rows("a", {"math": [1.0]}))
+    ingest(landing.workspace)
+    assert rows_of(landing.workspace, "FROM mart_ability_score") == []
+    landing.run("a")
+    ingest(landing.workspace)
+    assert len(rows_of(landing.workspace, "FROM mart_ability_score")) == 1
+    assert len(rows_of(landing.workspace, "FROM mart_item_score")) == 1
+
+
+def test_a_running_ingest_is_waited_for_and_named(demo: Workspace) -> None:
+    demo.warehouse.mkdir(parents=True)
+    (demo.warehouse / "ingest.pid").write_text("4321\n")
+    with (
+        FileLock(demo.warehouse / "ingest.lock"),
+        pytest.raises(BusyError, match=r"PID 4321.*more than 0\.1 s"),
+    ):
+        ingest(demo, lock_timeout_seconds=0.1)
+
+
+def test_a_shell_on_the_work_file_is_named(demo: Workspace, holding: Any) -> None:
+    ingest(demo)
+    with holding(demo.warehouse / "work.duckdb") as pid:
+        with pytest.raises(BusyError, match=f"PID {pid}"):
+            ingest(demo, lock_timeout_seconds=0.1)
+    assert ingest(demo).n_files == 0
+
+
+def test_a_damaged_work_file_says_how_to_repair_it(demo: Workspace) -> None:
+    first = ingest(demo)
+    (demo.warehouse / "work.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(WorkError, match="ingest --rebuild"):
+        ingest(demo)
+    assert len(rows_of(demo, "FROM mart_cell")) == 4
+    again = ingest(demo, rebuild=True)
+    assert again.published and again.snapshot != first.snapshot
+
+
+def test_a_full_disk_is_reported(demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ingest_module, "publish", refuse)
+    with pytest.raises(WorkError, match="No space left on device"):
+        ingest(demo)
+    monkeypatch.undo()
+    assert ingest(demo).published
+
+
+_DIE = """
+import importlib, os, signal, sys
+from pathlib import Path
+module = importlib.import_module(sys.argv[2])
+setattr(module, sys.argv[3], lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
+from warehouse.ingest import ingest
+from warehouse.workspace import Workspace
+ingest(Workspace(root=Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Make a workspace with one cell ingested, another landed, and a bad file."""
+    from tests.warehouse.conftest import Landing as Writer
+
+    workspace = Workspace(root=tmp_path_factory.mktemp("kill") / "before")
+    landing = Writer(workspace)
+    landing.plan("demo", [landing.cell("a"), landing.cell("b")])
+    landing.finished_cell("a", {"math": [1.0, 0.0]})
+    ingest(workspace)
+    landing.finished_cell("b", {"math": [0.0, 0.0, 1.0]})
+    landing.run("c").write_text("{")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def undisturbed(half_done: Workspace) -> dict[str, list[str]]:
+    """Read what an ingest that nobody kills makes of it."""
+    workspace = Workspace(root=half_done.root.with_name("undisturbed"))
+    shutil.copytree(half_done.root, workspace.root)
+    ingest(workspace)
+    return content_of(workspace)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("shutil", "move"),
+        ("warehouse.ingest", "require_checks"),
+        ("warehouse.ingest", "publish"),
+        ("warehouse.publish", "_copy"),
+        ("warehouse.publish", "_publish_copy_for_people"),
+        ("warehouse.publish", "_clear_old_snapshots"),
+    ],
+)
+def test_a_kill_loses_and_doubles_nothing(
+    half_done: Workspace,
+    undisturbed: dict[str, list[str]],
+    workspace: Workspace,
+    run_python: Any,
+    module: str,
+    function: str,
+) -> None:
+    shutil.copytree(half_done.root, workspace.root, dirs_exist_ok=True)
+    killed = run_python(_DIE, str(workspace.root), module, function)
+    assert killed.returncode == -9, killed.stderr
+    # Readers see the old snapshot or the new one.
+    assert len(rows_of(workspace, "FROM mart_ability_score")) in (1, 2)
+    ingest(workspace)
+    assert content_of(workspace) == undisturbed
+    assert (workspace.quarantine / "run" / "c-1.json").is_file()
+    assert list((workspace.landing / "run").glob("c*")) == []
+    assert [path for path in workspace.warehouse.rglob("*") if ".tmp" in path.name] == []

@@ -1,0 +1,254 @@
+"""Reads landing files into the raw tables; tells which ones break the landing contract and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.errors import LandingError
+from warehouse.landing import check_table, read_document
+from warehouse.records import DOCUMENTS, PlanRecord, Record, RecordKind, RunRecord, RunStatus
+from warehouse.statements import list_statements, load_statement
+
+# Rows of one document, by the raw table (without its prefix) that they belong to.
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandingFile:
+    """One complete file of the landing zone."""
+
+    kind: RecordKind
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    content_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A landing file that breaks the contract."""
+
+    kind: RecordKind
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What one load did: files taken with their row counts, and files refused."""
+
+    n_rows: dict[LandingFile, int]
+    refusals: tuple[Refusal, ...]
+
+
+def load_files(conn: duckdb.DuckDBPyConnection, files: Sequence[LandingFile]) -> Loaded:
+    """Load new files into the raw tables and the registry, inside the open transaction.
+
+    Parameters
+    ----------
+    conn : DuckDBPyConnection
+        Writable, at the latest schema version.
+    files : sequence of LandingFile
+        Files that the registry doesn't hold; the bad ones among them are returned as refusals.
+    """
+    n_rows: dict[LandingFile, int] = {}
+    refusals: list[Refusal] = []
+    for kind in RecordKind:
+        batch = [file for file in files if file.kind is kind]
+        load = _load_documents if kind in DOCUMENTS else _load_tables
+        loaded = load(conn, kind, batch)
+        n_rows |= loaded.n_rows
+        refusals += loaded.refusals
+    registry = [
+        {
+            "kind": file.kind.value,
+            "file_name": file.path.name,
+            "size_bytes": file.size_bytes,
+            "modified_ns": file.modified_ns,
+            "content_hash": file.content_hash,
+            "n_rows": count,
+            "loaded_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+        for file, count in n_rows.items()
+    ]
+    _insert(conn, "file", registry)
+    return Loaded(n_rows=n_rows, refusals=tuple(refusals))
+
+
+# --- Documents --------------------------------------------------------------------------------
+
+
+def _load_documents(
+    conn: duckdb.DuckDBPyConnection, kind: RecordKind, files: Sequence[LandingFile]
+) -> Loaded:
+    """Load JSON records of one kind."""
+    rows: Rows = {}
+    n_rows: dict[LandingFile, int] = {}
+    refusals = []
+    for file in files:
+        try:
+            found = _document_rows(file.path.name, read_document(file.path, kind))
+        except LandingError as error:
+            refusals.append(Refusal(kind=kind, path=file.path, reason=str(error)))
+            continue
+        for table, lines in found.items():
+            rows.setdefault(table, []).extend(lines)
+        n_rows[file] = 1
+    for table, lines in rows.items():
+        _insert(conn, table, lines)
+    return Loaded(n_rows=n_rows, refusals=tuple(refusals))
+
+
+def _document_rows(file_name: str, record: Record) -> Rows:
+    """Turn one record into rows of the raw tables.
+
+    Raises
+    ------
+    LandingError
+        If the record contradicts itself.
+    """
+    if isinstance(record, PlanRecord):
+        return _plan_rows(file_name, record)
+    if isinstance(record, RunRecord):
+        return _run_rows(file_name, record)
+    raise TypeError(f"{type(record).__name__} has no raw table.")
+
+
+def _plan_rows(file_name: str, plan: PlanRecord) -> Rows:
+    """Rows of raw_plan and raw_plan_cell."""
+    counts = Counter(cell.cell_id for cell in plan.cells)
+    twice = [cell_id for cell_id, count in counts.items() if count > 1]
+    if twice:
+        raise LandingError(f"{file_name}: cells: {twice[0]} appears {counts[twice[0]]} times.")
+    head = plan.model_dump(exclude={"schema_version", "cells"})
+    head |= {
+        "file_name": file_name,
+        "created_at": _utc(plan.created_at),
+        "grid_settings": _json(plan.grid_settings),
+    }
+    cells = [
+        cell.model_dump(mode="python")
+        | {
+            "file_name": file_name,
+            "study": plan.study,
+            "training": _json(cell.training),
+            "scoring": _json(cell.scoring),
+        }
+        for cell in plan.cells
+    ]
+    return {"plan": [head], "plan_cell": cells}
+
+
+def _run_rows(file_name: str, run: RunRecord) -> Rows:
+    """Row of raw_run."""
+    if run.status is RunStatus.FAILED and not run.failure_reason:
+        raise LandingError(f"{file_name}: failure_reason: a failed run must say why.")
+    row = run.model_dump(exclude={"schema_version"}) | {
+        "file_name": file_name,
+        "started_at": _utc(run.started_at),
+        "finished_at": _utc(run.finished_at),
+        "environment": _json(run.environment),
+    }
+    return {"run": [row]}
+
+
+def _utc(moment: datetime) -> datetime:
+    """Bring a moment to UTC without its zone, as the tables hold it; one without zone is UTC."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _json(value: dict[str, Any]) -> str:
+    """Serialise settings so that equal ones have equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _insert(conn: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
+    """Insert rows by column name; the table itself says which columns and types there are."""
+    if not rows:
+        return
+    empty = conn.table(f"raw_{table}").limit(0).to_arrow_table()
+    schema = pa.schema([pa.field(field.name, _storage(field.type)) for field in empty.schema])
+    conn.register("landed", pa.Table.from_pylist(rows, schema=schema))
+    try:
+        conn.execute(load_statement("landing", f"load_{table}"))
+    finally:
+        conn.unregister("landed")
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    """Return what an Arrow extension type (JSON) is stored as."""
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+# --- Record tables ----------------------------------------------------------------------------
+
+
+def _load_tables(
+    conn: duckdb.DuckDBPyConnection, kind: RecordKind, files: Sequence[LandingFile]
+) -> Loaded:
+    """Load Parquet files of one kind: schemas first, then rows, then what they share."""
+    n_rows: dict[LandingFile, int] = {}
+    reasons: dict[Path, str] = {}
+    for file in files:
+        try:
+            n_rows[file] = check_table(file.path, kind)
+        except LandingError as error:
+            reasons[file.path] = str(error)
+        else:
+            if not n_rows[file]:
+                reasons[file.path] = f"{file.path.name}: no rows."
+    known = list_statements("landing")
+    for name in ("read_all", f"reject_{kind.value}", f"overlap_{kind.value}"):
+        if name in known:
+            good = [file.path for file in files if file.path not in reasons]
+            reasons |= _find_reasons(conn, name, good)
+    good = [file.path for file in files if file.path not in reasons]
+    if good:
+        conn.execute(
+            load_statement("landing", f"load_{kind.value}"), {"files": [str(p) for p in good]}
+        )
+    return Loaded(
+        n_rows={file: count for file, count in n_rows.items() if file.path not in reasons},
+        refusals=tuple(
+            Refusal(kind=kind, path=path, reason=reason) for path, reason in reasons.items()
+        ),
+    )
+
+
+def _find_reasons(
+    conn: duckdb.DuckDBPyConnection, statement: str, paths: Sequence[Path]
+) -> dict[Path, str]:
+    """Run a statement that returns the bad files; a file it can't even read is bad too."""
+    if not paths:
+        return {}
+    try:
+        # A cursor of its own, since an error would abort the transaction that is open on `conn`.
+        with conn.cursor() as cursor:
+            rows = cursor.execute(
+                load_statement("landing", statement), {"files": [str(path) for path in paths]}
+            ).fetchall()
+    except duckdb.OperationalError:
+        # Memory, disk or access: not the file's fault.
+        raise
+    except duckdb.Error as error:
+        if len(paths) > 1:
+            # One damaged page fails the whole scan: halve until the file is found.
+            half = len(paths) // 2
+            return _find_reasons(conn, statement, paths[:half]) | _find_reasons(
+                conn, statement, paths[half:]
+            )
+        first_line = str(error).splitlines()[0]
+        return {paths[0]: f"{paths[0].name}: its rows can't be read ({first_line})."}
+    return {
+        Path(name): f"{Path(name).name}: {reason}" + (f" ({n} such rows)." if n > 1 else ".")
+        for name, reason, n in rows
+    }

@@ -1,0 +1,129 @@
+"""The reads that the app, the CLI and notebooks make, as data frames in a stated order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import pandas as pd
+
+from warehouse.statements import load_statement
+
+# None: no filter; a string: that value; a sequence: any of its values (an empty one: no row).
+Filter = str | Sequence[str] | None
+
+# DuckDB returns whole numbers that may be missing as floats; seeds and counts stay whole here.
+_NULLABLE_INTEGERS = frozenset(
+    {
+        "attempt",
+        "checkpoint_step",
+        "n_optimizer_steps",
+        "n_params",
+        "n_target_tokens",
+        "n_tokens",
+        "n_truncated",
+        "peak_memory_bytes",
+        "seed",
+        "volume_setting",
+    }
+)
+
+
+# A text column without any value would come as objects, unlike the same column with one.
+_TEXTS = ("VARCHAR", "JSON")
+
+
+def load_studies(conn: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Read `mart_study`: one row per study."""
+    return _frame(conn, "studies", {})
+
+
+def load_ability_scores(
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    study: Filter = None,
+    ability: Filter = None,
+    base_model: Filter = None,
+    data_source: Filter = None,
+    metric: Filter = None,
+) -> pd.DataFrame:
+    """Read `mart_ability_score`: one row per study x cell x ability x metric.
+
+    Parameters
+    ----------
+    conn : DuckDBPyConnection
+        Connection from `open_latest`.
+    study, ability, base_model, data_source, metric : str, sequence of str or None
+        Keep rows of these values; None keeps all. Base cells have no source and are kept
+        whatever `data_source` says, since every source's curve starts from them.
+    """
+    filters = {
+        "study": _values(study),
+        "ability": _values(ability),
+        "base_model": _values(base_model),
+        "data_source": _values(data_source),
+        "metric": _values(metric),
+    }
+    return _frame(conn, "ability_scores", filters)
+
+
+def load_item_scores(
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    study: Filter = None,
+    ability: Filter = None,
+    base_model: Filter = None,
+    data_source: Filter = None,
+    metric: Filter = None,
+) -> pd.DataFrame:
+    """Read the item scores behind `load_ability_scores` with the same filters.
+
+    Returns
+    -------
+    DataFrame
+        Columns cell_id, ability, metric, item_id, score; one row per cell x ability x metric x
+        item, once even where studies share the cell. `score` is NaN where it is missing.
+    """
+    filters = {
+        "study": _values(study),
+        "ability": _values(ability),
+        "base_model": _values(base_model),
+        "data_source": _values(data_source),
+        "metric": _values(metric),
+    }
+    return _frame(conn, "item_scores", filters)
+
+
+def load_cells(conn: duckdb.DuckDBPyConnection, *, study: Filter = None) -> pd.DataFrame:
+    """Read `mart_cell`: one row per study x cell with its status and cost."""
+    return _frame(conn, "cells", {"study": _values(study)})
+
+
+def load_compositions(conn: duckdb.DuckDBPyConnection, *, study: Filter = None) -> pd.DataFrame:
+    """Read `mart_composition`: training examples per study x cell x data source x ability."""
+    return _frame(conn, "compositions", {"study": _values(study)})
+
+
+def load_training_log(conn: duckdb.DuckDBPyConnection, *, cell_id: str) -> pd.DataFrame:
+    """Read `mart_training_log` of one cell: one row per attempt x step."""
+    return _frame(conn, "training_log", {"cell_id": cell_id})
+
+
+def _values(value: Filter) -> list[str] | None:
+    """Bring a filter to the list that the statements take."""
+    if value is None:
+        return None
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _frame(
+    conn: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, list[str] | str | None]
+) -> pd.DataFrame:
+    """Run a statement of sql/queries on a cursor of its own, so that threads may share `conn`."""
+    statement = load_statement("queries", name)
+    with conn.cursor() as cursor:
+        result = cursor.execute(statement, parameters)
+        texts = [column[0] for column in result.description or () if column[1] in _TEXTS]
+        frame = result.df()
+    whole = [name for name in frame.columns if name in _NULLABLE_INTEGERS]
+    return frame.astype(dict.fromkeys(whole, "Int64") | dict.fromkeys(texts, "str"))
