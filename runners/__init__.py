@@ -1,0 +1,1 @@
+"""Grids, training, scoring: what turns a grid into landing files."""

@@ -87,7 +87,7 @@ Python {platform.python_version()}, torch {environment.get("torch")}, deepspeed
 | grid | {overhead.grid}, {overhead.n_cells} cells on {overhead.n_workers} workers | |
 | wall time | {overhead.wall_seconds:.0f} s | |
 | training and scoring alone, summed over cells | {overhead.work_seconds:.0f} s | |
-| wall time x workers / training and scoring | {overhead.ratio:.2f} | at most {GRID_OVERHEAD_TARGET} |
+| wall time x workers / work alone | {overhead.ratio:.2f} | at most {GRID_OVERHEAD_TARGET} |
 <!-- /grid-overhead -->"""
     text = REPORT.read_text("utf-8")
     start, rest = text.split("<!-- grid-overhead -->")

@@ -232,8 +232,8 @@ def expand_grid(spec: GridSpec, context: GridContext) -> tuple[Cell, ...]:
         identity = {**common, "scoring": {k: v for k, v in scoring.items() if k != "batch_size"}}
         n_params = context.model_sizes[model.name]
         if wants_base:
-            dtype = merge_training(spec.training, model.training).dtype
-            dtype = context.dtype if dtype == "auto" else dtype
+            asked = merge_training(spec.training, model.training).dtype
+            dtype = context.dtype if asked == "auto" else asked
             cell_id = f"base-{short_hash(identity | {'dtype': dtype})}"
             cells[cell_id] = Cell(
                 record=CellRecord(

@@ -1,0 +1,47 @@
+"""From p-values to labels: one correction per comparison, then the label rule and the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dashboard.analysis.likelihood import benjamini_hochberg
+from dashboard.analysis.reading import read_curve
+from dashboard.analysis.results import CurveFit
+from dashboard.analysis.settings import FitSettings
+from dashboard.analysis.summary import give_label
+
+
+def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[CurveFit, ...]:
+    """Fill in q-values over each comparison's abilities, then labels and readings."""
+    groups: dict[tuple[str, str, str, str], list[int]] = {}
+    for index, fit in enumerate(fits):
+        if fit.p_value is not None:
+            key = (fit.study, fit.base_model, fit.data_source, fit.metric)
+            groups.setdefault(key, []).append(index)
+    result = list(fits)
+    for members in groups.values():
+        p_values = np.array([fits[i].p_value for i in members], dtype=float)
+        for index, q_value in zip(members, benjamini_hochberg(p_values), strict=True):
+            fit = replace(fits[index], q_value=float(q_value), n_tests=len(members))
+            result[index] = _labelled(fit, settings)
+    return tuple(replace(fit, reading=read_curve(fit)) for fit in result)
+
+
+def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
+    """Give a curve with gain and q-value its label; halve only gains that are there."""
+    if fit.gain is None or fit.gain_upper_bound is None or fit.q_value is None:
+        return fit
+    label, reason = give_label(
+        fit.gain, fit.gain_upper_bound, fit.q_value, fit.delta, fit.plateau, settings.fdr
+    )
+    half, why = fit.half_gain_examples, None
+    if not (fit.q_value < settings.fdr and fit.gain.estimate > 0):
+        half, why = None, "no gain is established, so there is none to halve"
+    elif half is None:
+        why = "no averaged curve is available"
+    return replace(
+        fit, label=label, label_reason=reason, half_gain_examples=half, half_gain_reason=why
+    )

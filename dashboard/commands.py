@@ -1,0 +1,250 @@
+"""CLI commands of analysis and app; heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warehouse.workspace import DEFAULT_WORKSPACE
+
+if TYPE_CHECKING:
+    from dashboard.analysis import CurveFit, Interval
+
+WORKSPACE_VARIABLE = "GROWTHPACE_WORKSPACE"
+"""Environment variable through which `dashboard` tells the app its workspace."""
+
+_Workspace = Annotated[Path, typer.Option(help="Folder that holds everything written.")]
+_PLAIN_WIDTH = 120
+"""Columns of a table that goes to a file or a pipe."""
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+_Filter = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of analysis and app to the CLI."""
+    app.command("fit")(fit)
+    app.command("dashboard")(dashboard)
+
+
+def fit(
+    study: _Filter = None,
+    ability: _Filter = None,
+    base_model: _Filter = None,
+    data_source: _Filter = None,
+    metric: _Filter = None,
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    max_examples: Annotated[
+        float | None, typer.Option(help="Fit only on runs of at most this volume.")
+    ] = None,
+    predict: Annotated[
+        list[float] | None, typer.Option(help="Volume to predict; may be repeated.")
+    ] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Growth family to fit; may be repeated.")
+    ] = None,
+    include_base: Annotated[
+        bool, typer.Option("--include-base", help="Let loss curves include the base model.")
+    ] = False,
+    replicates: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
+    workspace: _Workspace = DEFAULT_WORKSPACE,
+    json_output: _Json = False,
+) -> None:
+    """Fit growth curves: whether each ability responds to more data, how fast, and how surely.
+
+    Example: python cli.py fit --base-model ladder-l --data-source human
+    """
+    import contextlib
+    import json
+
+    from dashboard.analysis import FitSettings
+    from dashboard.analysis.serialise import curve_document
+    from dashboard.evidence import load_curves
+    from dashboard.fit_store import fit_or_load
+    from warehouse.connection import latest_snapshot, open_latest
+    from warehouse.workspace import open_workspace
+
+    settings = FitSettings(
+        level=level,
+        n_replicates=replicates,
+        families=tuple(family) if family else None,
+        max_examples=max_examples,
+        predict=tuple(predict or ()),
+        include_base=include_base,
+    )
+    place = open_workspace(workspace)
+    snapshot = latest_snapshot(place)
+    with contextlib.closing(open_latest(snapshot.path)) as conn:
+        curves = load_curves(conn, studies=study, metrics=metric)
+    wanted = {"ability": ability, "base_model": base_model, "data_source": data_source}
+    _check_filters(curves, wanted)
+    if curves:
+        print(f"Fitting {len(curves)} growth curves ...", file=sys.stderr)
+    fits = [
+        curve
+        for curve in fit_or_load(place, curves, settings).curves
+        if all(not values or getattr(curve, name) in values for name, values in wanted.items())
+    ]
+    if json_output:
+        document = {"snapshot": snapshot.id, "curves": [curve_document(item) for item in fits]}
+        print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    _print_table(fits)
+
+
+def dashboard(
+    workspace: _Workspace = DEFAULT_WORKSPACE,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+) -> None:
+    """Open the app on this machine, at http://localhost:8501 unless --port says otherwise.
+
+    Example: python cli.py dashboard --port 8600
+    """
+    import os
+    import subprocess
+
+    from warehouse.workspace import open_workspace
+
+    place = open_workspace(workspace)
+    root = Path(__file__).resolve().parent.parent
+    python_path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"),
+        "--server.address", "localhost",
+        "--server.port", str(port),
+        "--server.headless", "true",
+        "--browser.gatherUsageStats", "false",
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        WORKSPACE_VARIABLE: str(place.root.resolve()),
+        "PYTHONPATH": python_path,
+    }
+    print(f"The app is at http://localhost:{port} (stop with Ctrl-C).", file=sys.stderr)
+    try:
+        code = subprocess.run(command, env=environment, cwd=root, check=False).returncode
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(code)
+
+
+def _check_filters(curves: Sequence[Any], wanted: dict[str, list[str] | None]) -> None:
+    """Refuse abilities, models and sources of which there is no curve."""
+    import pandas as pd
+
+    from dashboard.evidence import check_known
+
+    for name, values in wanted.items():
+        known = pd.DataFrame({name: [getattr(curve, name) for curve in curves]}, dtype=object)
+        check_known(name, values, known)
+
+
+def _print_table(fits: Sequence[CurveFit]) -> None:
+    """Print one table per study, base model, source and metric, then what the intervals cover."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    if not fits:
+        console.print("No growth curves yet: no trained runs are scored in this workspace.")
+        return
+    groups: dict[tuple[str, str, str, str], list[CurveFit]] = {}
+    for item in fits:
+        key = (item.study, item.base_model, item.data_source, item.metric)
+        groups.setdefault(key, []).append(item)
+    for members in groups.values():
+        _print_group(console, members)
+    for line in _footnotes(fits):
+        console.print(line, highlight=False)
+
+
+def _print_group(console: Any, members: Sequence[CurveFit]) -> None:
+    """Print one table of abilities."""
+    from rich.table import Table
+
+    first = members[0]
+    table = Table(
+        title=f"{first.study}: {first.base_model} on {first.data_source} data ({first.metric})",
+        title_justify="left",
+    )
+    table.add_column("ability", overflow="fold")
+    for heading in ("at 0" if _starts_at_zero(members) else "at first", "at last", "gain"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("label")
+    table.add_column("half by", justify="right", no_wrap=True)
+    for item in members:
+        table.add_row(
+            item.ability,
+            _score(item, item.score_first),
+            _score(item, item.score_last),
+            _gain(item),
+            item.label.value if item.label is not None else f"- ({item.label_reason})",
+            _pace(item),
+        )
+    console.print(table)
+
+
+def _starts_at_zero(members: Sequence[CurveFit]) -> bool:
+    """Say whether the curves of a table begin at the base model."""
+    return all(item.band is None or item.band.n_examples[0] == 0 for item in members)
+
+
+def _percent(item: CurveFit) -> bool:
+    """Say whether scores read as percentages."""
+    return item.response.value == "accuracy"
+
+
+def _score(item: CurveFit, interval: Interval | None) -> str:
+    """Return a score for the table."""
+    if interval is None:
+        return "-"
+    return f"{100 * interval.estimate:.1f}%" if _percent(item) else f"{interval.estimate:.3f}"
+
+
+def _gain(item: CurveFit) -> str:
+    """Return a gain with its interval for the table."""
+    if item.gain is None:
+        return "-"
+    scale, digits = (100, 1) if _percent(item) else (1, 3)
+    low, high = scale * item.gain.low, scale * item.gain.high
+    return f"{scale * item.gain.estimate:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def _pace(item: CurveFit) -> str:
+    """Return the volume at which half of the gain is reached, for the table."""
+    pace = item.half_gain_examples
+    if pace is None:
+        return "-"
+    return f"{pace.estimate:,.0f}" if pace.estimate >= 10 else f"{pace.estimate:.1f}"
+
+
+def _footnotes(fits: Sequence[CurveFit]) -> list[str]:
+    """Say what the intervals cover and which rule gives the labels."""
+    from dashboard.analysis import IntervalKind
+
+    covers = {
+        IntervalKind.ITEMS_AND_RUNS: "test items and run-to-run differences",
+        IntervalKind.ITEMS_ONLY: "test items only (one seed: nothing about another run)",
+        IntervalKind.STDERR_AND_RUNS: "standard errors of scores and run-to-run differences",
+        IntervalKind.STDERR_ONLY: "standard errors of scores only (one seed)",
+        IntervalKind.RESIDUAL: "the scatter around the curve",
+    }
+    kinds = sorted({item.noise for item in fits if item.noise is not None})
+    levels = sorted({f"{100 * item.gain.level:g}%" for item in fits if item.gain is not None})
+    lines = [
+        f"{' / '.join(levels)} intervals cover {covers[kind]}." for kind in kinds if kind in covers
+    ]
+    if any(item.half_gain_examples is not None for item in fits):
+        lines.append("half by: the number of examples at which half of the gain is reached.")
+    deltas = sorted({item.delta for item in fits if item.delta is not None})
+    if deltas:
+        stated = " or ".join(f"{delta:g}" for delta in deltas)
+        lines.append(
+            f"resistant: a gain of {stated} or more is ruled out at 95%; responsive: significant "
+            "after Benjamini-Hochberg; saturating: responsive, and the next doubling adds less "
+            "than 0.01 (90%). See docs/statistics.md."
+        )
+    return lines

@@ -1,0 +1,258 @@
+"""From warehouse rows to the curves that are fitted; no streamlit here.
+
+A curve is one study x ability x base model x data source x metric over the runs of one design (all
+abilities trained together, or imported). The base model is evaluated once and opens the curve of
+every source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from dashboard.analysis import CurveData
+from dashboard.analysis.curve_data import FloatArray
+from warehouse.errors import InputError
+from warehouse.queries import load_ability_scores, load_item_scores, load_studies
+
+PRIMARY_METRIC = "accuracy"
+_CURVE_DESIGNS = ("all_abilities", "imported")
+_BASE_DESIGN = "base"
+_CHANCE_TOLERANCE = 0.02
+_KEYS = ["study", "ability", "base_model", "data_source", "metric"]
+
+FILTERS = ("study", "ability", "base_model", "data_source", "metric")
+"""Columns that a user may filter by."""
+
+
+def load_curves(
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    studies: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
+) -> list[CurveData]:
+    """Read all growth curves of some studies.
+
+    Noise is pooled and p-values are adjusted over whole studies, so there is no filter by ability,
+    model or source here: fit everything, then select.
+
+    Parameters
+    ----------
+    conn : DuckDBPyConnection
+        Connection from `warehouse.connection.open_latest`.
+    studies : sequence of str, optional
+        Studies to read; all by default.
+    metrics : sequence of str, optional
+        Metrics to read; by default each ability's primary one, `accuracy` where it is scored and
+        else the first by name.
+
+    Returns
+    -------
+    list of CurveData
+        In order of study, ability, base model size and data source. Volumes are own examples,
+        or all examples (`x_kind` "total") where an ability has none of its own: out-of-domain
+        abilities, and training data that is not sorted by ability.
+
+    Raises
+    ------
+    InputError
+        If a study or metric is not in the warehouse.
+    """
+    scores = load_ability_scores(conn)
+    check_known("study", studies, scores)
+    check_known("metric", metrics, scores)
+    if studies is not None:
+        scores = scores[scores["study"].isin(list(studies))]
+    scores = _with_metrics(scores, metrics)
+    if scores.empty:
+        return []
+    items = load_item_scores(
+        conn,
+        study=sorted(set(scores["study"])),
+        metric=sorted(set(scores["metric"])),
+    )
+    matrices = _item_matrices(items)
+    deltas = _stated_deltas(load_studies(conn))
+    is_base = scores["design"] == _BASE_DESIGN
+    base = scores[is_base]
+    trained = scores[scores["design"].isin(_CURVE_DESIGNS) & scores["data_source"].notna()]
+    curves: list[CurveData] = []
+    for key, rows in trained.groupby(_KEYS, sort=True):
+        study, ability, base_model, data_source, metric = (str(part) for part in key)
+        shared = base[
+            (base["study"] == study)
+            & (base["ability"] == ability)
+            & (base["base_model"] == base_model)
+            & (base["metric"] == metric)
+        ]
+        curves.append(
+            _curve(
+                pd.concat([shared, rows], ignore_index=True),
+                study=study,
+                ability=ability,
+                base_model=base_model,
+                data_source=data_source,
+                metric=metric,
+                delta=deltas.get(study),
+                items=matrices.get((ability, metric)),
+            )
+        )
+    return sorted(curves, key=_order)
+
+
+def check_known(name: str, values: Sequence[str] | None, known: pd.DataFrame) -> None:
+    """Refuse filter values that the warehouse does not hold.
+
+    Parameters
+    ----------
+    name : str
+        Column, one of `FILTERS`.
+    values : sequence of str or None
+        What the user asked for.
+    known : DataFrame
+        Rows with that column.
+
+    Raises
+    ------
+    InputError
+        Naming the first unknown value and the known ones.
+    """
+    if not values:
+        return
+    existing = sorted({str(value) for value in known[name].dropna()})
+    for value in values:
+        if value not in existing:
+            option = "--" + name.replace("_", "-")
+            listed = ", ".join(existing) if existing else "none yet"
+            raise InputError(f"{option} {value!r} is not in the warehouse; known: {listed}.")
+
+
+def _order(curve: CurveData) -> tuple[str, str, float, str, str, str]:
+    """Return the sort key of curves: model size in numbers, not by name."""
+    size = float("inf") if curve.n_params is None else float(curve.n_params)
+    return (curve.study, curve.ability, size, curve.base_model, curve.data_source, curve.metric)
+
+
+def _with_metrics(scores: pd.DataFrame, metrics: Sequence[str] | None) -> pd.DataFrame:
+    """Keep the metrics asked for, else each ability's primary one."""
+    if metrics is not None and len(metrics):
+        wanted: pd.DataFrame = scores[scores["metric"].isin(list(metrics))]
+        return wanted
+    if scores.empty:
+        return scores
+    primary = scores.groupby(["study", "ability"])["metric"].agg(_primary)
+    names = pd.MultiIndex.from_frame(scores[["study", "ability"]])
+    main: pd.DataFrame = scores[scores["metric"].to_numpy() == primary.reindex(names).to_numpy()]
+    return main
+
+
+def _primary(metrics: pd.Series) -> str:
+    """Return the metric that stands for an ability."""
+    names = sorted({str(name) for name in metrics})
+    return PRIMARY_METRIC if PRIMARY_METRIC in names else names[0]
+
+
+def _stated_deltas(studies: pd.DataFrame) -> dict[str, float]:
+    """Return the smallest gain that matters, by study that states one."""
+    stated = studies[studies["resistant_delta"].notna()]
+    return {
+        str(study): float(delta)
+        for study, delta in zip(stated["study"], stated["resistant_delta"], strict=True)
+    }
+
+
+class _ItemMatrix:
+    """Item scores of one ability and metric: cells in rows, items in columns, NaN if missing."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        """Spread the rows over a matrix."""
+        cells = pd.Categorical(rows["cell_id"])
+        items = pd.Categorical(rows["item_id"])
+        self.row_of = {str(cell): index for index, cell in enumerate(cells.categories)}
+        self.item_ids = tuple(str(item) for item in items.categories)
+        self.scores: FloatArray = np.full((len(self.row_of), len(self.item_ids)), np.nan)
+        self.scores[cells.codes, items.codes] = rows["score"].to_numpy(float)
+
+    def select(self, cells: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]] | None:
+        """Return scores of some cells over the items that any of them has; None without items."""
+        if any(cell not in self.row_of for cell in cells):
+            return None
+        scores = self.scores[[self.row_of[cell] for cell in cells]]
+        seen = np.isfinite(scores).any(axis=0)
+        if not seen.any():
+            return None
+        ids = tuple(self.item_ids[index] for index in np.flatnonzero(seen))
+        return scores[:, seen], ids
+
+
+def _item_matrices(items: pd.DataFrame) -> dict[tuple[str, str], _ItemMatrix]:
+    """Return item scores by ability and metric."""
+    return {
+        (str(ability), str(metric)): _ItemMatrix(rows)
+        for (ability, metric), rows in items.groupby(["ability", "metric"], sort=False)
+    }
+
+
+def _curve(
+    rows: pd.DataFrame,
+    *,
+    study: str,
+    ability: str,
+    base_model: str,
+    data_source: str,
+    metric: str,
+    delta: float | None,
+    items: _ItemMatrix | None,
+) -> CurveData:
+    """Build one curve from its rows, base model first."""
+    own = rows["n_examples_own"].to_numpy(float)
+    out_of_domain = bool(rows["out_of_domain"].fillna(False).any())
+    use_total = out_of_domain or not (own > 0).any()
+    cells = tuple(str(cell) for cell in rows["cell_id"])
+    selected = None if items is None else items.select(cells)
+    chance, invalid_reason = _chance_level(rows)
+    sizes = rows["n_params"].dropna()
+    better = rows["higher_is_better"].dropna().astype(bool)
+    if better.nunique() > 1:
+        invalid_reason = f"{metric} is called both higher-is-better and lower-is-better"
+    return CurveData(
+        study=study,
+        ability=ability,
+        base_model=base_model,
+        n_params=int(sizes.iloc[0]) if len(sizes) else None,
+        data_source=data_source,
+        metric=metric,
+        higher_is_better=bool(better.iloc[0]) if len(better) else True,
+        chance_level=chance,
+        n_examples=rows["n_examples_total"].to_numpy(float) if use_total else own,
+        score=rows["score"].to_numpy(float),
+        stderr=rows["stderr"].to_numpy(float),
+        n_items=rows["n_scored"].to_numpy(float),
+        seed=tuple(None if pd.isna(seed) else int(seed) for seed in rows["seed"]),
+        cell_id=cells,
+        item_scores=None if selected is None else selected[0],
+        item_ids=None if selected is None else selected[1],
+        x_kind="total" if use_total else "own",
+        out_of_domain=out_of_domain,
+        delta=delta,
+        invalid_reason=invalid_reason,
+    )
+
+
+def _chance_level(rows: pd.DataFrame) -> tuple[float | None, str | None]:
+    """Return the chance level, or why the runs contradict each other about it."""
+    levels = rows["chance_level"].dropna().to_numpy(float)
+    if not levels.size:
+        return None, None
+    if np.ptp(levels) > _CHANCE_TOLERANCE:
+        return None, (
+            f"the runs state chance levels from {levels.min():.3g} to {levels.max():.3g}; "
+            "score them on the same items"
+        )
+    level = float(np.median(levels))
+    if not 0 <= level < 1:
+        return None, f"the chance level {level:.3g} lies outside [0, 1)"
+    return level, None
