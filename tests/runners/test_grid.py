@@ -171,6 +171,6 @@ def test_malformed_yaml_names_file_and_line(tmp_path: Path):
         load_grid(str(path))
 
 
-@pytest.mark.parametrize("name", ["quickstart", "smollm2-cpu"])
+@pytest.mark.parametrize("name", ["quickstart", "resistant-check", "smollm2-cpu"])
 def test_shipped_grids_are_valid(name):
     assert load_grid(name)[1].study == name

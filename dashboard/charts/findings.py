@@ -1,0 +1,385 @@
+"""What the fits say, in sentences and rows: which abilities grow, how fast, which are flat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dashboard.analysis import CurveFit, IntervalKind, Label
+from dashboard.charts.style import LABEL_STYLES
+from dashboard.charts.wording import (
+    INTERVAL_WORDS,
+    LABEL_WORDS,
+    STATUS_WORDS,
+    name_ability,
+    name_model,
+    say_count,
+    say_examples,
+    say_gain,
+    say_interval,
+    say_list,
+    say_pace,
+    say_score,
+    say_volume_kind,
+)
+
+# Until sources and sizes are compared with intervals, means must not pass for findings.
+_UNTESTED = "(plain means, not tested against noise)"
+
+GROWING = frozenset({Label.RESPONSIVE, Label.SATURATING})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """One finding: what it is about, and what it says."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceComparison:
+    """Plain scores of two sources, paired by ability at the largest volume that both have."""
+
+    reference: str
+    other: str
+    n_examples: float
+    differences: Mapping[str, float]
+    reference_mean: float
+    other_mean: float
+
+
+def headline(curves: Sequence[CurveFit]) -> str:
+    """Return the answer in one sentence: how many abilities grow, and which do not.
+
+    Parameters
+    ----------
+    curves : sequence of CurveFit
+        One an ability, of one base model, data source and metric; out-of-domain ones are left
+        out of the count.
+    """
+    inside = [curve for curve in curves if not curve.out_of_domain] or list(curves)
+    if not inside:
+        return "There is no ability to report on."
+    model, source = inside[0].base_model, inside[0].data_source
+    labelled = [curve for curve in inside if curve.label is not None]
+    if not labelled:
+        return f"No ability of {model} on {source} data can be labelled yet."
+    growing = [curve for curve in inside if curve.label in GROWING]
+    parts = [
+        f"{len(growing)} of {say_count(len(inside), 'ability', 'abilities')} of {model} "
+        f"{'grows' if len(growing) == 1 else 'grow'} with {source} data"
+    ]
+    flat = _names(inside, Label.RESISTANT)
+    if flat:
+        parts.append(f"{say_list(flat)} {'stays' if len(flat) == 1 else 'stay'} flat")
+    declining = _names(inside, Label.DECLINING)
+    if declining:
+        parts.append(f"{say_list(declining)} {'declines' if len(declining) == 1 else 'decline'}")
+    return "; ".join(parts) + "."
+
+
+def sentences(curves: Sequence[CurveFit]) -> list[Sentence]:
+    """Return what stands behind the headline: largest gain, paces, the flat, the undecided."""
+    inside = [curve for curve in curves if not curve.out_of_domain] or list(curves)
+    said = []
+    growing = sorted(
+        (curve for curve in inside if curve.label in GROWING and curve.gain is not None),
+        key=lambda curve: -(curve.gain.estimate if curve.gain else 0.0),
+    )
+    if growing:
+        most = growing[0]
+        gain = say_interval(most.gain, most.response, signed=True)
+        largest = say_examples(float(most.points.n_examples.max()))
+        said.append(
+            Sentence(
+                topic="Largest gain",
+                text=f"{name_ability(most.ability)}, {gain} from {_first(most)} to {largest} "
+                f"{say_volume_kind(most)}.",
+            )
+        )
+    paced = sorted(
+        (curve for curve in growing if curve.half_gain_examples is not None),
+        key=lambda curve: curve.half_gain_examples.estimate if curve.half_gain_examples else 0.0,
+    )
+    if len(paced) > 1:
+        quick, slow = paced[0], paced[-1]
+        said.append(
+            Sentence(
+                topic="Pace",
+                text=f"{name_ability(quick.ability)} has half of its gain by {say_pace(quick)} "
+                f"examples, {name_ability(slow.ability)} only by {say_pace(slow)}.",
+            )
+        )
+    flat = [curve for curve in inside if curve.label is Label.RESISTANT and curve.gain is not None]
+    if flat:
+        said.append(Sentence(topic="Flat", text=_flat_text(flat)))
+    undecided = _names(inside, Label.UNDECIDED)
+    if undecided:
+        said.append(
+            Sentence(
+                topic="Undecided",
+                text=f"{say_list(undecided)}; more seeds or test questions would tell.",
+            )
+        )
+    return said
+
+
+def _flat_text(flat: Sequence[CurveFit]) -> str:
+    """Name flat abilities with their gains and the bound that makes them flat."""
+    gains = [
+        f"{name_ability(curve.ability)} {say_interval(curve.gain, curve.response, signed=True)}"
+        for curve in flat
+    ]
+    delta = flat[0].delta
+    if delta is None:
+        return f"{say_list(gains)}."
+    smallest = say_gain(delta, flat[0].response).removeprefix("+")
+    lies = "lies" if len(flat) == 1 else "lie"
+    return f"{say_list(gains)}; the one-sided 95% upper bound {lies} below {smallest}."
+
+
+def exam_sentence(curves: Sequence[CurveFit]) -> Sentence | None:
+    """Say whether out-of-domain exams grow along; None without exams."""
+    exams = [curve for curve in curves if curve.out_of_domain]
+    if not exams:
+        return None
+    growing = [curve for curve in exams if curve.label in GROWING]
+    grow = "grows" if len(growing) == 1 else "grow"
+    text = f"{len(growing)} of {say_count(len(exams), 'exam')} {grow} along"
+    gains = [curve.gain.estimate for curve in exams if curve.gain is not None]
+    if gains:
+        text += f" (mean gain {say_gain(float(np.mean(gains)), exams[0].response)})"
+    return Sentence(topic="Out of domain", text=f"{text}.")
+
+
+def compare_sources(
+    curves: Sequence[CurveFit], base_model: str, reference: str
+) -> list[SourceComparison]:
+    """Pair every other source with `reference` by ability at the largest volume that both have.
+
+    Scores are means over seeds of what was observed; out-of-domain exams are left out.
+    """
+    mine = [c for c in curves if c.base_model == base_model and not c.out_of_domain]
+    by_source: dict[str, dict[str, CurveFit]] = {}
+    for curve in mine:
+        by_source.setdefault(curve.data_source, {})[curve.ability] = curve
+    results = []
+    for other in sorted(by_source.keys() - {reference}):
+        shared = [
+            ability for ability in by_source.get(reference, {}) if ability in by_source[other]
+        ]
+        volumes = [
+            _volumes(by_source[reference][ability]) & _volumes(by_source[other][ability])
+            for ability in shared
+        ]
+        common = set.intersection(*volumes) if volumes else set()
+        if not common or max(common) == 0:
+            continue
+        largest = max(common)
+        pairs = {
+            ability: (
+                mean_score(by_source[reference][ability], largest),
+                mean_score(by_source[other][ability], largest),
+            )
+            for ability in shared
+        }
+        results.append(
+            SourceComparison(
+                reference=reference,
+                other=other,
+                n_examples=largest,
+                differences={ability: a - b for ability, (a, b) in pairs.items()},
+                reference_mean=float(np.mean([a for a, _ in pairs.values()])),
+                other_mean=float(np.mean([b for _, b in pairs.values()])),
+            )
+        )
+    return results
+
+
+def source_sentence(comparison: SourceComparison, curve: CurveFit) -> Sentence:
+    """Put a comparison of sources into a sentence that claims no significance.
+
+    Parameters
+    ----------
+    comparison : SourceComparison
+        What to say.
+    curve : CurveFit
+        Any curve of the comparison, for the metric's unit.
+    """
+    better = 1 if curve.higher_is_better else -1
+    ahead = sum(better * difference > 0 for difference in comparison.differences.values())
+    reference, other = (
+        say_score(mean, curve.response)
+        for mean in (comparison.reference_mean, comparison.other_mean)
+    )
+    return Sentence(
+        topic=f"{comparison.reference.capitalize()} against {comparison.other}",
+        text=f"{reference} against {other} on average at {say_examples(comparison.n_examples)} "
+        f"{say_volume_kind(curve)}, {comparison.reference} ahead in {ahead} of "
+        f"{say_count(len(comparison.differences), 'ability', 'abilities')} {_UNTESTED}.",
+    )
+
+
+def scale_sentence(curves: Sequence[CurveFit], data_source: str) -> Sentence | None:
+    """Say what bigger base models score at the largest volume; None with a single model."""
+    mine = [c for c in curves if c.data_source == data_source and not c.out_of_domain]
+    by_model: dict[str, dict[str, CurveFit]] = {}
+    for curve in sorted(mine, key=lambda c: (c.n_params or 0, c.base_model)):
+        by_model.setdefault(curve.base_model, {})[curve.ability] = curve
+    if len(by_model) < 2:
+        return None
+    shared = set.intersection(*(set(members) for members in by_model.values()))
+    volumes = [_volumes(members[a]) for members in by_model.values() for a in shared]
+    common = set.intersection(*volumes) if volumes else set()
+    if not common or max(common) == 0:
+        return None
+    largest = max(common)
+    parts = []
+    for model, members in by_model.items():
+        any_curve = next(iter(members.values()))
+        mean = float(np.mean([mean_score(members[ability], largest) for ability in shared]))
+        parts.append(
+            f"{name_model(model, any_curve.n_params)} {say_score(mean, any_curve.response)}"
+        )
+    return Sentence(
+        topic="Bigger base models",
+        text=f"{', '.join(parts)} on average over {say_count(len(shared), 'ability', 'abilities')} "
+        f"at {say_examples(largest)} {say_volume_kind(mine[0])} of {data_source} data {_UNTESTED}.",
+    )
+
+
+def mean_score(curve: CurveFit, n_examples: float) -> float:
+    """Return the mean observed score over the runs at one volume, NaN without any."""
+    points = curve.points
+    at_volume = (points.n_examples == n_examples) & np.isfinite(points.score)
+    return float(points.score[at_volume].mean()) if at_volume.any() else float("nan")
+
+
+def finding_rows(curves: Sequence[CurveFit]) -> list[dict[str, str]]:
+    """Return the table of findings, one row an ability, as text."""
+    rows = []
+    for curve in curves:
+        rows.append(
+            {
+                "Ability": name_ability(curve.ability) + (" (exam)" if curve.out_of_domain else ""),
+                "Score at 0": say_interval(curve.score_first, curve.response),
+                "At the largest volume": say_interval(curve.score_last, curve.response),
+                "Gain": say_interval(curve.gain, curve.response, signed=True),
+                "Label": f"{LABEL_STYLES[curve.label].glyph} {LABEL_WORDS[curve.label]}",
+                "Examples to half the gain": say_pace(curve) if curve.half_gain_examples else "—",
+            }
+        )
+    return rows
+
+
+def fit_warnings(curves: Sequence[CurveFit]) -> list[str]:
+    """Return a sentence for lone seeds, and one for every curve that has no converged fit."""
+    said = []
+    if any(curve.noise is IntervalKind.ITEMS_ONLY for curve in curves):
+        covered = INTERVAL_WORDS[IntervalKind.ITEMS_ONLY]
+        said.append(f"Every volume has one seed: intervals cover {covered}.")
+    return said + [
+        f"{name_ability(c.ability)} of {c.base_model} on {c.data_source} data: no curve, "
+        f"{c.reason or STATUS_WORDS[c.status]}."
+        for c in curves
+        if not c.drawable
+    ]
+
+
+def interval_note(curves: Sequence[CurveFit]) -> str:
+    """Say which intervals are shown and what they cover."""
+    kinds = dict.fromkeys(curve.noise for curve in curves if curve.noise is not None)
+    levels = dict.fromkeys(curve.gain.level for curve in curves if curve.gain is not None)
+    if not kinds or not levels:
+        return "No interval could be computed."
+    level = " and ".join(f"{100 * value:g}%" for value in levels)
+    # With one seed the items' interval is no interval for the procedure, so it isn't called one.
+    if IntervalKind.ITEMS_ONLY in kinds:
+        level = "Items-only"
+    return f"{level} intervals cover {say_list([INTERVAL_WORDS[kind] for kind in kinds])}."
+
+
+def label_rule(curves: Sequence[CurveFit]) -> str:
+    """State the rule behind the labels, with the smallest gain that matters."""
+    deltas = dict.fromkeys(
+        say_gain(curve.delta, curve.response).removeprefix("+")
+        for curve in curves
+        if curve.delta is not None
+    )
+    if not deltas:
+        return "No label: the study states no smallest gain that matters."
+    return (
+        "Resistant: the one-sided 95% upper bound of the gain lies below "
+        f"{say_list(list(deltas))}; responsive: a gain above 0, significant after correction; "
+        "saturating: responsive, and the next doubling gains next to nothing; else undecided."
+    )
+
+
+def gains_title(curves: Sequence[CurveFit]) -> str:
+    """Return the title of the gains figure: from the smallest gain to the largest."""
+    known = sorted(
+        ((c.gain.estimate, c) for c in curves if c.gain is not None and not c.out_of_domain),
+        key=lambda pair: pair[0],
+    )
+    if not known:
+        return "No gain could be estimated"
+    (low, least), (high, most) = known[0], known[-1]
+    if len(known) == 1:
+        return f"{name_ability(most.ability).capitalize()} gains {say_gain(high, most.response)}"
+    return (
+        f"From {say_gain(low, least.response)} in {name_ability(least.ability)} to "
+        f"{say_gain(high, most.response)} in {name_ability(most.ability)}"
+    )
+
+
+def growth_title(curves: Sequence[CurveFit]) -> str:
+    """Return the title of the growth figure: the headline, or what several curves compare."""
+    groups = list(dict.fromkeys((curve.base_model, curve.data_source) for curve in curves))
+    if len(groups) == 1:
+        return headline(curves).removesuffix(".")
+    by_model: dict[str, list[str]] = {}
+    for model, source in groups:
+        growing = sum(
+            curve.label in GROWING and not curve.out_of_domain
+            for curve in curves
+            if (curve.base_model, curve.data_source) == (model, source)
+        )
+        by_model.setdefault(model, []).append(f"{growing} on {source}")
+    parts = [f"{model} {say_list(counts)} data" for model, counts in by_model.items()]
+    n_abilities = len({curve.ability for curve in curves if not curve.out_of_domain})
+    return f"Abilities that grow, of {n_abilities}: {'; '.join(parts)}"
+
+
+def growth_note(curves: Sequence[CurveFit]) -> str:
+    """Explain the growth figure's marks and its uncertainty."""
+    marks = ", ".join(
+        f"{LABEL_STYLES[label].glyph} {LABEL_WORDS[label]}"
+        for label in LABEL_STYLES
+        if any(curve.label is label for curve in curves)
+    )
+    excluded = any(reason is not None for c in curves for reason in c.points.excluded)
+    hollow = " Hollow: left out of the fit." if excluded else ""
+    return (
+        f"{marks}. Small marks: single runs with \N{PLUS-MINUS SIGN}1 standard error over test "
+        f"items; large marks: their mean.{hollow} Line and band: averaged curve. "
+        f"{interval_note(curves)} Dashed grey: guessing."
+    )
+
+
+def _names(curves: Sequence[CurveFit], label: Label) -> list[str]:
+    """Return the names of the abilities with a label."""
+    return [name_ability(curve.ability) for curve in curves if curve.label is label]
+
+
+def _first(curve: CurveFit) -> str:
+    """Return the volume at which a curve begins: 0, or the smallest for losses."""
+    return say_examples(float(curve.band.n_examples[0])) if curve.band is not None else "0"
+
+
+def _volumes(curve: CurveFit) -> set[float]:
+    """Return the volumes at which a curve has a score."""
+    points = curve.points
+    return {float(n) for n in points.n_examples[np.isfinite(points.score)]}

@@ -1,0 +1,68 @@
+"""The filters of the pages: which curves of a study to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.analysis import CurveFit
+from dashboard.components.page import OpenStudy
+from dashboard.data import load_ability_scores
+from dashboard.state import choose_many, choose_one
+
+PRIMARY = "primary"
+REFERENCE_SOURCE = "human"
+
+
+def choose_metric(opened: OpenStudy) -> str | None:
+    """Show the choice of metric where there are several; None means each ability's primary one."""
+    scores = load_ability_scores(opened.root, opened.snapshot_id, opened.study)
+    metrics = sorted(scores["metric"].unique())
+    if len(metrics) < 2:
+        return None
+    chosen = choose_one("metric", "Metric", [PRIMARY, *metrics])
+    return None if chosen == PRIMARY else chosen
+
+
+def models_of(curves: Sequence[CurveFit]) -> list[str]:
+    """Return base models, largest first."""
+    sizes = {curve.base_model: curve.n_params or 0 for curve in curves}
+    return sorted(sizes, key=lambda model: (-sizes[model], model))
+
+
+def sources_of(curves: Sequence[CurveFit]) -> list[str]:
+    """Return data sources, the reference first."""
+    return sorted({c.data_source for c in curves}, key=lambda s: (s != REFERENCE_SOURCE, s))
+
+
+def choose_reference(curves: Sequence[CurveFit]) -> tuple[str, str]:
+    """Show the choice of one base model and one data source; return both."""
+    left, right = st.columns(2)
+    with left:
+        model = choose_one("model", "Base model", models_of(curves))
+    with right:
+        source = choose_one("source", "Data source", sources_of(curves))
+    return model, source
+
+
+def choose_others(
+    curves: Sequence[CurveFit], model: str, source: str
+) -> tuple[list[str], list[str]]:
+    """Show the choice of models and sources to compare with; return them after the reference."""
+    left, right = st.columns(2)
+    with left:
+        others = [name for name in models_of(curves) if name != model]
+        models = choose_many("more_models", "Compare with models", others)
+    with right:
+        others = [name for name in sources_of(curves) if name != source]
+        sources = choose_many("more_sources", "Compare with sources", others)
+    return [model, *models], [source, *sources]
+
+
+def select_curves(
+    curves: Sequence[CurveFit], models: Sequence[str], sources: Sequence[str]
+) -> list[CurveFit]:
+    """Return the curves of some base models and sources, in the order of both."""
+    wanted = [c for c in curves if c.base_model in models and c.data_source in sources]
+    return sorted(wanted, key=lambda c: (models.index(c.base_model), sources.index(c.data_source)))

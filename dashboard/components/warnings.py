@@ -1,0 +1,56 @@
+"""How much of the grid there is, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.charts.runs import cells_table, count_states, running_cells, say_counts
+from dashboard.charts.wording import say_count
+from dashboard.components.page import OpenStudy
+from dashboard.components.text import plain
+from dashboard.data import load_cells, load_status
+
+_MAX_LISTED = 8
+
+
+def show_coverage(opened: OpenStudy, fit_warnings: Sequence[str]) -> None:
+    """Show how many cells are done, which failed and why, and which curves could not be fitted.
+
+    Parameters
+    ----------
+    opened : OpenStudy
+        Study of the page.
+    fit_warnings : sequence of str
+        One sentence a curve without a fit.
+    """
+    st.subheader("Coverage")
+    cells = load_cells(opened.root, opened.snapshot_id, opened.study)
+    table = cells_table(cells, running_cells(load_status(opened.root).active_runs))
+    counts = count_states(table)
+    if table.empty:
+        st.text("The grid of this study has no cell.")
+        return
+    st.progress(counts["done"] / len(table), text=plain(say_counts(counts)))
+    failed = table[table["state"] == "failed"]
+    if len(failed):
+        st.warning(
+            plain(f"{say_count(len(failed), 'cell')} failed; no score of theirs is in any curve."),
+            icon=":material/error:",
+        )
+        st.dataframe(
+            failed.head(_MAX_LISTED),
+            hide_index=True,
+            column_order=["label", "failure", "attempts"],
+            column_config={"label": "Cell", "failure": "Failure", "attempts": "Attempts"},
+        )
+    if fit_warnings:
+        st.warning(
+            plain(f"{say_count(len(fit_warnings), 'remark')} on the fits:"),
+            icon=":material/warning:",
+        )
+        for sentence in fit_warnings[:_MAX_LISTED]:
+            st.text(sentence)
+    if len(failed) > _MAX_LISTED or len(fit_warnings) > _MAX_LISTED:
+        st.caption("The Runs and Growth pages list all of them.")

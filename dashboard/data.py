@@ -1,0 +1,127 @@
+"""What the pages read: cached by snapshot, which never changes once published.
+
+Caches are bounded, and what they hold is shared between sessions and must not be changed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.analysis import FitSettings, StudyFit
+from warehouse.connection import find_snapshot, latest_snapshot, open_latest
+from warehouse.errors import InputError, WorkError
+from warehouse.queries import load_ability_scores as read_ability_scores
+from warehouse.queries import load_cells as read_cells
+from warehouse.queries import load_studies as read_studies
+from warehouse.queries import load_training_log as read_training_log
+from warehouse.status import WorkspaceStatus
+from warehouse.status import load_status as read_status
+from warehouse.workspace import DEFAULT_WORKSPACE, Workspace, open_workspace
+
+if TYPE_CHECKING:
+    import duckdb
+
+WORKSPACE_VARIABLE = "GROWTHPACE_WORKSPACE"
+
+# The same as the command `fit` uses when nothing else is asked, so that both show one result.
+FIT_SETTINGS = FitSettings()
+
+# Progress is read by every open page every few seconds; they share one reading.
+_STATUS_SECONDS = 2.0
+
+
+def workspace_root() -> Path:
+    """Return the workspace's folder as the environment names it."""
+    return Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE).resolve()
+
+
+def find_workspace() -> Workspace | None:
+    """Return the workspace; None if there is no such folder."""
+    try:
+        return open_workspace(workspace_root())
+    except InputError:
+        return None
+
+
+def latest_snapshot_id(workspace: Workspace) -> str | None:
+    """Return the id of the latest snapshot; None if nothing was published yet.
+
+    Reads one small file, so it is asked on every run of a page and needs no cache.
+    """
+    try:
+        return latest_snapshot(workspace).id
+    except InputError:
+        return None
+
+
+@st.cache_data(ttl=_STATUS_SECONDS, max_entries=4, show_spinner=False)
+def load_status(root: Path) -> WorkspaceStatus:
+    """Read how far the grids of a workspace are, from landing files and heartbeats."""
+    return read_status(Workspace(root=root))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def load_studies(root: Path, snapshot_id: str) -> pd.DataFrame:
+    """Read one row a study."""
+    with closing(_open(root, snapshot_id)) as conn:
+        return read_studies(conn)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def load_cells(root: Path, snapshot_id: str, study: str) -> pd.DataFrame:
+    """Read one row a cell of a study."""
+    with closing(_open(root, snapshot_id)) as conn:
+        return read_cells(conn, study=study)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def load_ability_scores(root: Path, snapshot_id: str, study: str) -> pd.DataFrame:
+    """Read one row a cell, ability and metric of a study."""
+    with closing(_open(root, snapshot_id)) as conn:
+        return read_ability_scores(conn, study=study)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def load_training_log(root: Path, snapshot_id: str, cell_id: str) -> pd.DataFrame:
+    """Read one row a training step of a cell."""
+    with closing(_open(root, snapshot_id)) as conn:
+        return read_training_log(conn, cell_id=cell_id)
+
+
+def _open(root: Path, snapshot_id: str) -> duckdb.DuckDBPyConnection:
+    """Open a snapshot by its id, which may have been cleared away since it was looked up."""
+    snapshot = find_snapshot(Workspace(root=root), snapshot_id)
+    if snapshot is None:
+        raise WorkError(f"The snapshot {snapshot_id} was replaced by a newer one; reload the page.")
+    return open_latest(snapshot.path)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Fitting growth curves (done once per snapshot)…")
+def load_fit(root: Path, snapshot_id: str, study: str, metric: str | None = None) -> StudyFit:
+    """Return the fit of all curves of a study, from the fit store where it is known.
+
+    Parameters
+    ----------
+    root : Path
+        Workspace.
+    snapshot_id : str
+        Snapshot to fit.
+    study : str
+        Study to fit; its curves share their run noise and their tests.
+    metric : str, optional
+        Metric to fit; each ability's primary one if not given.
+    """
+    # SciPy and the fitting engine are loaded only by a page that needs a fit.
+    from dashboard.evidence import load_curves
+    from dashboard.fit_store import fit_or_load
+
+    with closing(_open(root, snapshot_id)) as conn:
+        metrics = None if metric is None else [metric]
+        curves = load_curves(conn, studies=[study], metrics=metrics)
+    return fit_or_load(Workspace(root=root), curves, FIT_SETTINGS)

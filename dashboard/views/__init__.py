@@ -1,0 +1,1 @@
+"""The pages: each lays out and delegates."""

@@ -1,0 +1,97 @@
+"""A real server on a made workspace, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from dashboard.data import WORKSPACE_VARIABLE
+from tests.dashboard.made_study import make_workspace, small_shape
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+START_SECONDS = 120
+# Nothing of the browser's own may reach for the network.
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app, started from a folder that is not the repository's."""
+    folder = tmp_path_factory.mktemp("e2e")
+    workspace = make_workspace(
+        folder / "workspace",
+        small_shape(fails=lambda cell: cell.label == "ladder-s human 256/ability seed 1"),
+    )
+    port = _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output
+        )
+    try:
+        _wait_for(f"http://localhost:{port}/_stcore/health", process, log)
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the system's, else Playwright's own."""
+    installed = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=installed, args=BROWSER_ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh tab at the size of a small laptop."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 720})
+    opened.set_default_timeout(90_000)
+    yield opened
+    opened.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise RuntimeError(f"The app did not start: {log.read_text('utf-8', 'replace')[-2000:]}")
