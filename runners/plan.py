@@ -25,7 +25,7 @@ from warehouse.workspace import Workspace
 
 # Floating-point operations per second and core that small models reached on CPUs, and seconds
 # that every step and scored item costs besides; replaced by measured seconds once a run is done.
-_CPU_FLOPS_PER_CORE = 8e9
+_CPU_FLOPS_PER_CORE = 3e10
 _GPU_FLOPS = 1e14
 _STEP_SECONDS = 0.015
 _ITEM_SECONDS = 0.0006
@@ -146,7 +146,7 @@ def _forecast_seconds(
     flops = _GPU_FLOPS if hardware.n_gpus else _CPU_FLOPS_PER_CORE
     n_items = sum(len(items) for items in data.test.values())
     words = _mean_words(data)
-    scoring = n_items * (_ITEM_SECONDS + 2 * n_params * words * 1.5 / flops)
+    scoring = n_items * (_ITEM_SECONDS + 2 * n_params * words / flops)
     if cell.training is None:
         return scoring
     examples = cell.n_optimizer_steps * min(cell.training.batch_size, cell.n_examples)

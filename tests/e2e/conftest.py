@@ -11,12 +11,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from dashboard.data import WORKSPACE_VARIABLE
+from runners.grid_spec import SHIPPED_GRIDS
 from tests.dashboard.made_study import make_workspace, small_shape
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -33,15 +36,39 @@ BROWSER_ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app, started from a folder that is not the repository's."""
+    """Address of the app on a made workspace of the demonstration's shape."""
     folder = tmp_path_factory.mktemp("e2e")
     workspace = make_workspace(
         folder / "workspace",
         small_shape(fails=lambda cell: cell.label == "ladder-s human 256/ability seed 1"),
     )
+    with _served(workspace.root, folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def demonstration_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app on a workspace that a small part of the quickstart really filled."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    document = yaml.safe_load((SHIPPED_GRIDS / "quickstart.yaml").read_text("utf-8"))
+    document["base_models"] = document["base_models"][:1]
+    document["data_sources"] = document["data_sources"][:1]
+    document["volumes"] = {"values": [0, 4, 16, 64], "per": "ability"}
+    grid = folder / "part.yaml"
+    grid.write_text(yaml.safe_dump(document), "utf-8")
+    workspace = folder / "workspace"
+    command = [sys.executable, str(APP.parents[1] / "cli.py"), "run-grid", str(grid)]
+    subprocess.run([*command, "--workspace", str(workspace)], check=True, timeout=400)
+    with _served(workspace, folder) as address:
+        yield address
+
+
+@contextmanager
+def _served(workspace: Path, folder: Path) -> Iterator[str]:
+    """Run the app from a folder that is not the repository's; yield its address."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
-    environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
+    environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace)}
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -88,3 +88,17 @@ def test_numbers_behind_a_figure_can_be_taken_away(page: Page, server: str) -> N
     assert taken.value.suggested_filename == "growth.csv"
     header = taken.value.path().read_text("utf-8").splitlines()[0]
     assert header.startswith("study,ability,base_model,data_source,metric,kind,n_examples,score")
+
+
+def test_from_a_real_run_of_the_demonstration_to_drawn_curves(
+    page: Page, demonstration_server: str
+) -> None:
+    page.goto(demonstration_server)
+    expect(page.locator("h2").first).to_contain_text("abilities of ladder-s")
+    expect_no_exception(page)
+    go_to(page, "Growth")
+    wait_for_curves(page, 5)
+    expect_no_exception(page)
+    go_to(page, "Runs")
+    expect(page.get_by_text("7 cells: 7 done").first).to_be_visible()
+    expect_no_exception(page)
