@@ -9,7 +9,7 @@ import numpy as np
 
 from dashboard.analysis.likelihood import benjamini_hochberg
 from dashboard.analysis.reading import read_curve
-from dashboard.analysis.results import CurveFit
+from dashboard.analysis.results import DRAWABLE, CurveFit
 from dashboard.analysis.settings import FitSettings
 from dashboard.analysis.summary import give_label
 
@@ -34,6 +34,15 @@ def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
     """Give a curve with gain and q-value its label; halve only gains that are there."""
     if fit.gain is None or fit.gain_upper_bound is None or fit.q_value is None:
         return fit
+    if fit.status not in DRAWABLE:
+        # Two points give a difference, but no growth to put a name to.
+        return replace(
+            fit,
+            label=None,
+            label_reason=fit.reason or "no growth curve could be fitted",
+            half_gain_examples=None,
+            half_gain_reason="no growth curve could be fitted",
+        )
     label, reason = give_label(
         fit.gain, fit.gain_upper_bound, fit.q_value, fit.delta, fit.plateau, settings.fdr
     )

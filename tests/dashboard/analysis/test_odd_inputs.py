@@ -137,6 +137,8 @@ def test_two_volumes_give_a_difference_but_no_curve() -> None:
     assert fit.gain.estimate == pytest.approx(raw)
     assert fit.gain.low < raw < fit.gain.high
     assert "2 volumes" in (fit.reason or "")
+    assert fit.label is None
+    assert "2 volumes" in (fit.label_reason or "")
 
 
 def test_three_volumes_with_two_seeds_fit_the_two_parameter_curve_only() -> None:
