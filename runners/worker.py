@@ -71,6 +71,9 @@ class Worker:
         try:
             self._run(job)
         except Exception as error:
+            if self.rank != 0:
+                # Its end closes the connections that rank 0 may be waiting on; rank 0 reports.
+                raise
             reason = str(error).strip().split("\n")[0] or "no message"
             self.report(
                 Event(kind="failed", stage=self._stage, reason=f"{type(error).__name__}: {reason}")

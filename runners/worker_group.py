@@ -144,10 +144,6 @@ class WorkerGroup:
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         return [Event.model_validate_json(line) for line in lines if line], bool(chunk)
 
-    def is_alive(self) -> bool:
-        """Tell whether every rank still runs."""
-        return all(process.poll() is None for process in self._processes)
-
     def describe_death(self) -> str:
         """Say how the group's processes ended, for a failure record."""
         for process in self._processes:
