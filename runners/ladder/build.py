@@ -1,7 +1,7 @@
 """Build the ladder's base models: ``python -m runners.ladder.build``.
 
 Makes the tokenizer, pre-trains the three models on generated text, two at a time with one thread
-each, and writes a Hugging Face folder for each, weights in float16. It takes about ten minutes on
+each, and writes a Hugging Face folder for each, weights in float16. It takes about seven minutes on
 two cores. Afterwards the teacher's answers must be made anew: ``python -m runners.ladder.teach``.
 """
 
