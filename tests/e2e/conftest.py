@@ -24,6 +24,14 @@ from tests.dashboard.made_study import make_workspace, small_shape
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 START_SECONDS = 120
+# The names that scripts/install_chromium.sh takes for an installed browser.
+BROWSER_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 # Nothing of the browser's own may reach for the network.
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
@@ -89,7 +97,7 @@ def _served(workspace: Path, folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the system's, else Playwright's own."""
-    installed = shutil.which("chromium") or shutil.which("google-chrome")
+    installed = next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=installed, args=BROWSER_ARGUMENTS)
         yield running
