@@ -32,6 +32,10 @@ class RecordKind(StrEnum):
     TRAINING_LOG = "training_log"
     ITEM = "item"
     ITEM_SCORE = "item_score"
+    SCORE = "score"
+    JUDGE_VOTE = "judge_vote"
+    IMPORT = "import"
+    EXCLUSION = "exclusion"
 
 
 class Design(StrEnum):
@@ -74,6 +78,8 @@ class CellRecord(Record):
     base_model: Name
     base_model_revision: str
     n_params: int | None = Field(default=None, ge=1)
+    # What the base model is a size of, e.g. OPT; only imports know it apart from the name.
+    model_family: Name | None = None
     data_source: Name | None
     design: Design
     design_target: Name | None = None
@@ -133,6 +139,52 @@ class RunRecord(Record):
     peak_memory_bytes: int | None = Field(default=None, ge=0)
     energy_joules: float | None = Field(default=None, ge=0)
     cost: float | None = Field(default=None, ge=0)
+
+
+class ImportedFile(Record):
+    """One file that an import read."""
+
+    name: str
+    sha256: str
+    n_rows: int = Field(ge=0)
+
+
+class IgnoredPart(Record):
+    """What an import left out of a file, and why; known traps, not faults."""
+
+    file: str
+    what: str
+    reason: str
+
+
+class ImportRecord(Record):
+    """Where imported results come from, and the runs as the files tell them."""
+
+    schema_version: int = SCHEMA_VERSION
+    # Hash of importer, study, arguments and file contents: the same import again is the same one.
+    import_id: CellId
+    importer: Name
+    study: Name
+    imported_at: datetime
+    files: tuple[ImportedFile, ...]
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    ignored: tuple[IgnoredPart, ...] = ()
+    citation: str | None = None
+    n_rows: int = Field(ge=0)
+    runs: tuple[RunRecord, ...] = ()
+
+
+class ExclusionRecord(Record):
+    """A tombstone: the cell's results stay, flagged, and no curve uses them.
+
+    A later record of the same cell replaces an earlier one, so `excluded=False` takes it back.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    cell_id: CellId
+    excluded: bool = True
+    reason: str = Field(min_length=1)
+    created_at: datetime
 
 
 class WorkerState(Record):
@@ -235,12 +287,68 @@ ITEM_SCORE = pa.schema(
     ]
 )
 
+# Scores without items: published curves, corpus-level metrics, losses.
+SCORE = pa.schema(
+    [
+        _field("import_id", pa.string(), "Import that brought the score."),
+        _field("cell_id", pa.string(), "Cell that was scored."),
+        _field("task", pa.string(), "Task or test set."),
+        _field("ability", pa.string(), "Ability that the task tests."),
+        _field("metric", pa.string(), "What score measures, e.g. accuracy or loss."),
+        _field("higher_is_better", pa.bool_(), "Direction of the metric."),
+        _field("score", pa.float64(), "Score of the task.", nullable=True),
+        _field("missing_reason", pa.string(), "Why score is null.", nullable=True),
+        _field("stderr", pa.float64(), "Standard error of the score.", nullable=True),
+        _field("n_items", pa.int64(), "Items that the score is over.", nullable=True),
+        _field("parse_rate", pa.float64(), "Share of replies of a valid form.", nullable=True),
+        _field("chance_level", pa.float64(), "Chance score.", nullable=True),
+    ]
+)
+
+JUDGE_VOTE = pa.schema(
+    [
+        _field("vote_id", pa.string(), "Hash of what tells the vote apart from every other."),
+        _field("import_id", pa.string(), "Import that brought the vote.", nullable=True),
+        _field("study", pa.string(), "Study that the vote belongs to."),
+        _field("protocol", pa.string(), "pairwise, rubric or reference."),
+        _field("item_id", pa.string(), "Item that was answered."),
+        _field("ability", pa.string(), "Ability that the item tests.", nullable=True),
+        _field("model_a", pa.string(), "Model (or cell) that wrote the first answer."),
+        _field("model_b", pa.string(), "The other one; null if one was rated.", nullable=True),
+        _field("shown_first", pa.string(), "a or b: the answer shown first.", nullable=True),
+        _field("judge", pa.string(), "Model that voted.", nullable=True),
+        _field("annotator", pa.string(), "Person that voted.", nullable=True),
+        _field(
+            "preference",
+            pa.float64(),
+            "1 = model_a, 2 = model_b, between is graded, 1.5 a tie.",
+            nullable=True,
+        ),
+        _field("rating", pa.float64(), "Score that a rubric gave.", nullable=True),
+        _field("failed_reason", pa.string(), "Why there is no verdict.", nullable=True),
+        _field("len_a", pa.int64(), "Length of model_a's answer.", nullable=True),
+        _field("len_b", pa.int64(), "Length of model_b's answer.", nullable=True),
+        _field("instruction_difficulty", pa.float64(), "Difficulty of the item.", nullable=True),
+        _field("prompt_hash", pa.string(), "Hash of the judge's prompt.", nullable=True),
+        _field("parameters", pa.string(), "Judge's parameters, as JSON.", nullable=True),
+        _field("raw_text", pa.string(), "The judge's reply.", nullable=True),
+        _field("n_tokens", pa.int64(), "Tokens of prompt and reply.", nullable=True),
+        _field("latency_seconds", pa.float64(), "Seconds that the reply took.", nullable=True),
+        _field("cost", pa.float64(), "Cost of the vote.", nullable=True),
+        _field("created_at", pa.timestamp("us"), "When it was cast, UTC.", nullable=True),
+    ]
+)
+
 TABLES: dict[RecordKind, pa.Schema] = {
     RecordKind.TRAINING_LOG: TRAINING_LOG,
     RecordKind.ITEM: ITEM,
     RecordKind.ITEM_SCORE: ITEM_SCORE,
+    RecordKind.SCORE: SCORE,
+    RecordKind.JUDGE_VOTE: JUDGE_VOTE,
 }
 DOCUMENTS: dict[RecordKind, type[Record]] = {
     RecordKind.PLAN: PlanRecord,
     RecordKind.RUN: RunRecord,
+    RecordKind.IMPORT: ImportRecord,
+    RecordKind.EXCLUSION: ExclusionRecord,
 }

@@ -19,6 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from dashboard import commands, evidence, fit_store
+from dashboard.commands import app as app_command
 from dashboard.analysis import ANALYSIS_VERSION, CurveData, FitSettings
 from dashboard.evidence import load_curves
 from tests.dashboard.made_study import make_workspace, small_shape
@@ -297,7 +298,7 @@ def test_dashboard_starts_streamlit_on_this_machine_only(
     command = " ".join(seen["command"])
     assert "streamlit run" in command
     assert "--server.address localhost --server.port 8765 --server.headless true" in command
-    assert seen["env"][commands.WORKSPACE_VARIABLE] == str(workspace.root.resolve())
+    assert seen["env"][app_command.WORKSPACE_VARIABLE] == str(workspace.root.resolve())
 
 
 def test_a_missing_workspace_stops_the_dashboard_first(tmp_path: Path) -> None:

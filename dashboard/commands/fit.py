@@ -1,4 +1,4 @@
-"""CLI commands of analysis and app; heavy imports wait until a command runs."""
+"""`fit`: growth curves as a table or JSON."""
 
 from __future__ import annotations
 
@@ -9,34 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dashboard.commands.options import Filter, JsonOption, WorkspaceOption
 from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from dashboard.analysis import CurveFit, Interval
 
-WORKSPACE_VARIABLE = "GROWTHPACE_WORKSPACE"
-"""Environment variable through which `dashboard` tells the app its workspace."""
-
-_Workspace = Annotated[Path, typer.Option(help="Folder that holds everything written.")]
 _PLAIN_WIDTH = 120
 """Columns of a table that goes to a file or a pipe."""
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-_Filter = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of analysis and app to the CLI."""
-    app.command("fit")(fit)
-    app.command("dashboard")(dashboard)
-
 
 def fit(
-    study: _Filter = None,
-    ability: _Filter = None,
-    base_model: _Filter = None,
-    data_source: _Filter = None,
-    metric: _Filter = None,
+    study: Filter = None,
+    ability: Filter = None,
+    base_model: Filter = None,
+    data_source: Filter = None,
+    metric: Filter = None,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     max_examples: Annotated[
         float | None, typer.Option(help="Fit only on runs of at most this volume.")
@@ -51,8 +39,8 @@ def fit(
         bool, typer.Option("--include-base", help="Let loss curves include the base model.")
     ] = False,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
-    workspace: _Workspace = DEFAULT_WORKSPACE,
-    json_output: _Json = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_output: JsonOption = False,
 ) -> None:
     """Fit growth curves: whether each ability responds to more data, how fast, and how surely.
 
@@ -94,42 +82,6 @@ def fit(
         print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_table(fits)
-
-
-def dashboard(
-    workspace: _Workspace = DEFAULT_WORKSPACE,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
-) -> None:
-    """Open the app on this machine, at http://localhost:8501 unless --port says otherwise.
-
-    Example: python cli.py dashboard --port 8600
-    """
-    import os
-    import subprocess
-
-    from warehouse.workspace import open_workspace
-
-    place = open_workspace(workspace)
-    root = Path(__file__).resolve().parent.parent
-    python_path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"),
-        "--server.address", "localhost",
-        "--server.port", str(port),
-        "--server.headless", "true",
-        "--browser.gatherUsageStats", "false",
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        WORKSPACE_VARIABLE: str(place.root.resolve()),
-        "PYTHONPATH": python_path,
-    }
-    print(f"The app is at http://localhost:{port} (stop with Ctrl-C).", file=sys.stderr)
-    try:
-        code = subprocess.run(command, env=environment, cwd=root, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    raise typer.Exit(code)
 
 
 def _check_filters(curves: Sequence[Any], wanted: dict[str, list[str] | None]) -> None:

@@ -1,0 +1,1 @@
+"""Results that other tools produced, brought into the landing zone."""
