@@ -19,8 +19,8 @@ import typer
 from typer.testing import CliRunner
 
 from dashboard import commands, evidence, fit_store
-from dashboard.commands import app as app_command
 from dashboard.analysis import ANALYSIS_VERSION, CurveData, FitSettings
+from dashboard.commands import app as app_command
 from dashboard.evidence import load_curves
 from tests.dashboard.made_study import make_workspace, small_shape
 from warehouse.connection import open_latest
