@@ -20,14 +20,31 @@ STAGING = (
     "stg_training_log",
     "stg_item",
     "stg_item_score",
+    "stg_score",
+    "stg_task_score",
+    "stg_exclusion",
+    "stg_judge_vote",
 )
 MARTS = (
+    "dim_base_model",
+    "dim_ability",
+    "dim_task",
+    "dim_item",
+    "dim_data_source",
+    "dim_composition",
+    "dim_run",
+    "dim_checkpoint",
+    "dim_judge",
+    "dim_import",
+    "fact_item_score",
+    "fact_task_score",
+    "fact_choice_log_likelihood",
+    "fact_training_log",
+    "fact_judge_vote",
     "mart_ability_score",
     "mart_cell",
     "mart_composition",
     "mart_study",
-    "mart_training_log",
-    "mart_item_score",
 )
 
 _BLANKS = re.compile(r"\s+")
@@ -36,8 +53,9 @@ _BLANKS = re.compile(r"\s+")
 def build_marts(conn: duckdb.DuckDBPyConnection) -> None:
     """Create the staging views and marts anew inside the open transaction and record the content.
 
-    Marts are built in full: at the sizes of one grid that takes well under a second, and content
-    then depends on nothing but the raw tables.
+    Marts are built in full, from scores by load unit that were kept when the items were loaded:
+    that takes well under a second at 50 million item scores, and content depends on nothing but
+    the raw tables.
     """
     for name in STAGING:
         conn.execute(load_statement("staging", name))

@@ -22,8 +22,15 @@ class CheckFailure:
     rows: tuple[tuple[object, ...], ...]
 
 
-def run_checks(conn: duckdb.DuckDBPyConnection) -> tuple[CheckFailure, ...]:
-    """Run every check and return those that found rows, in name order."""
+def run_checks(conn: duckdb.DuckDBPyConnection, *, since_load: int = 0) -> tuple[CheckFailure, ...]:
+    """Run every check and return those that found rows, in name order.
+
+    Parameters
+    ----------
+    since_load : int
+        Look at rows of large tables only if they came with this load or a later one; 0 for all.
+    """
+    conn.execute("SET VARIABLE since_load = $since_load", {"since_load": since_load})
     failures = []
     for name in list_statements("checks"):
         relation = conn.execute(load_statement("checks", name))
@@ -41,15 +48,15 @@ def run_checks(conn: duckdb.DuckDBPyConnection) -> tuple[CheckFailure, ...]:
     return tuple(failures)
 
 
-def require_checks(conn: duckdb.DuckDBPyConnection) -> None:
-    """Run every check.
+def require_checks(conn: duckdb.DuckDBPyConnection, *, since_load: int = 0) -> None:
+    """Run every check, on large tables only for rows of `since_load` or later.
 
     Raises
     ------
     WorkError
         If one finds rows; the message names the check and the first rows.
     """
-    failures = run_checks(conn)
+    failures = run_checks(conn, since_load=since_load)
     if not failures:
         return
     first = failures[0]

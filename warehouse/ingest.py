@@ -174,12 +174,13 @@ def _publish(workspace: Workspace, update: _Update) -> IngestReport:
 def _update(workspace: Workspace, database: Path, deadline: float) -> _Update | None:
     """Bring a database up to date in one transaction; None if a loaded file was replaced."""
     with contextlib.closing(_connect(database, deadline)) as conn:
-        migrate(conn)
+        is_migrated = migrate(conn) > 0
         findings = _find_files(conn, workspace)
         if findings.replaced:
             return None
+        load_number = _next_load_number(conn)
         conn.begin()
-        loaded = load_files(conn, findings.new)
+        loaded = load_files(conn, findings.new, load_number=load_number)
         for file in findings.touched:
             conn.execute(
                 "UPDATE raw_file SET modified_ns = ? WHERE kind = ? AND file_name = ?",
@@ -188,7 +189,7 @@ def _update(workspace: Workspace, database: Path, deadline: float) -> _Update | 
         quarantined = _quarantine(workspace, (*findings.refusals, *loaded.refusals))
         if _holds_files(conn) and load_content_version(conn) != plan_content_version(conn):
             build_marts(conn)
-            require_checks(conn)
+            require_checks(conn, since_load=0 if is_migrated else load_number)
         conn.commit()
         content = load_content_version(conn)
         # Without a log beside it the file alone is the whole content, and can be copied.
@@ -333,6 +334,13 @@ def _connect(database: Path, deadline: float) -> duckdb.DuckDBPyConnection:
                     "run ingest again. For your own queries open results.duckdb, which is a copy."
                 ) from error
         time.sleep(_POLL_SECONDS)
+
+
+def _next_load_number(conn: duckdb.DuckDBPyConnection) -> int:
+    """Return the number that the next load gets, from 1."""
+    row = conn.execute("SELECT coalesce(max(load_number), 0) + 1 FROM raw_file").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _holds_files(conn: duckdb.DuckDBPyConnection) -> bool:

@@ -7,10 +7,12 @@ temporary name, flushed to disk and renamed. A process killed at any moment leav
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,11 @@ from warehouse.workspace import Workspace
 
 _FILE_STEM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,200}$")
 _VERSION_KEY = b"growthpace_schema_version"
+# Parquet readers don't notice every bit that rots on disk: the digest covers all bytes before the
+# footer, which itself can only be read whole.
+_DIGEST_KEY = b"growthpace_data_sha256"
+_LENGTH_KEY = b"growthpace_data_bytes"
+_MAX_TABLE_BYTES = 4 << 30
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
@@ -83,7 +90,42 @@ def write_table(workspace: Workspace, kind: RecordKind, stem: str, table: pa.Tab
         raise LandingError(f"{path.name}: rows do not fit the {kind} schema ({error}).") from error
     metadata = {**(schema.metadata or {}), _VERSION_KEY: str(SCHEMA_VERSION).encode()}
     table = table.replace_schema_metadata(metadata)
-    return write_atomically(path, lambda target: pq.write_table(table, target, compression="zstd"))
+    return write_atomically(path, lambda target: _write_with_digest(table, target))
+
+
+def _write_with_digest(table: pa.Table, target: Path) -> None:
+    """Write a Parquet file whose footer holds the digest of the data before it."""
+    with target.open("wb") as handle:
+        sink = _DigestingSink(handle)
+        with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata(
+                {_DIGEST_KEY: sink.digest.hexdigest(), _LENGTH_KEY: str(sink.n_bytes)}
+            )
+
+
+class _DigestingSink:
+    """A file that hashes what is written to it."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        """Pass everything on to `handle`."""
+        self.handle = handle
+        self.digest = hashlib.sha256()
+        self.n_bytes = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        """Write and hash some bytes."""
+        self.digest.update(data)
+        self.n_bytes += len(data)
+        return self.handle.write(data)
+
+    def flush(self) -> None:
+        """Leave flushing to the file's owner."""
+
+    def close(self) -> None:
+        """Leave closing to the file's owner."""
+        self.closed = True
 
 
 def list_landing(workspace: Workspace, kind: RecordKind) -> Iterator[Path]:
@@ -117,12 +159,13 @@ def read_document(path: Path, kind: RecordKind) -> Record:
 
 
 def check_table(path: Path, kind: RecordKind) -> int:
-    """Check a record table's schema and version without reading its rows; return its row count.
+    """Check a record table's schema, version and digest; return its row count.
 
     Raises
     ------
     LandingError
-        If the file is not Parquet, lacks a column, has one of another type, or another version.
+        If the file is not Parquet, is damaged, is too large to load, lacks a column, has one of
+        another type, or another version.
     """
     try:
         file = pq.ParquetFile(path)
@@ -142,4 +185,23 @@ def check_table(path: Path, kind: RecordKind) -> int:
                     f"{path.name}: column {field.name} is {found.field(index).type}, "
                     f"not {field.type}."
                 )
+        n_groups = file.metadata.num_row_groups
+        n_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(n_groups))
+        if n_bytes > _MAX_TABLE_BYTES:
+            raise LandingError(
+                f"{path.name}: {n_bytes:,} bytes of rows; at most {_MAX_TABLE_BYTES:,} fit a file."
+            )
+        _check_digest(path, file.metadata.metadata or {})
         return int(file.metadata.num_rows)
+
+
+def _check_digest(path: Path, metadata: dict[bytes, bytes]) -> None:
+    """Refuse a file whose data isn't what was written; one without a digest is taken as it is."""
+    expected = metadata.get(_DIGEST_KEY)
+    length = metadata.get(_LENGTH_KEY, b"")
+    if expected is None or not length.isdigit():
+        return
+    with path.open("rb") as handle:
+        found = hashlib.sha256(handle.read(int(length))).hexdigest()
+    if found.encode() != expected:
+        raise LandingError(f"{path.name}: damaged: its data doesn't match its digest.")

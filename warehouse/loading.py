@@ -15,8 +15,33 @@ import pyarrow as pa
 
 from warehouse.errors import LandingError
 from warehouse.landing import check_table, read_document
-from warehouse.records import DOCUMENTS, PlanRecord, Record, RecordKind, RunRecord, RunStatus
+from warehouse.records import (
+    DOCUMENTS,
+    ExclusionRecord,
+    ImportRecord,
+    PlanRecord,
+    Record,
+    RecordKind,
+    RunRecord,
+    RunStatus,
+)
 from warehouse.statements import list_statements, load_statement
+
+# Statements that load the files of a kind, where it takes more than one, in order of dependence.
+_LOADS = {
+    RecordKind.ITEM_SCORE: (
+        "load_unit",
+        "load_scoring",
+        "load_prompt",
+        "load_reply",
+        "load_choice_tokens",
+        "load_item_score",
+        "load_unit_score",
+    ),
+}
+# Rows that are loaded together: enough to keep every core busy, few enough for 2 GB of memory.
+_BATCH_ROWS = 5_000_000
+_MAX_REASON = 500
 
 # Rows of one document, by the raw table (without its prefix) that they belong to.
 Rows = dict[str, list[dict[str, Any]]]
@@ -50,7 +75,12 @@ class Loaded:
     refusals: tuple[Refusal, ...]
 
 
-def load_files(conn: duckdb.DuckDBPyConnection, files: Sequence[LandingFile]) -> Loaded:
+def load_files(
+    conn: duckdb.DuckDBPyConnection,
+    files: Sequence[LandingFile],
+    *,
+    load_number: int,
+) -> Loaded:
     """Load new files into the raw tables and the registry, inside the open transaction.
 
     Parameters
@@ -59,6 +89,8 @@ def load_files(conn: duckdb.DuckDBPyConnection, files: Sequence[LandingFile]) ->
         Writable, at the latest schema version.
     files : sequence of LandingFile
         Files that the registry doesn't hold; the bad ones among them are returned as refusals.
+    load_number : int, >= 1
+        Number of this load, kept with each file.
     """
     n_rows: dict[LandingFile, int] = {}
     refusals: list[Refusal] = []
@@ -77,6 +109,7 @@ def load_files(conn: duckdb.DuckDBPyConnection, files: Sequence[LandingFile]) ->
             "content_hash": file.content_hash,
             "n_rows": count,
             "loaded_at": datetime.now(UTC).replace(tzinfo=None),
+            "load_number": load_number,
         }
         for file, count in n_rows.items()
     ]
@@ -119,7 +152,14 @@ def _document_rows(file_name: str, record: Record) -> Rows:
     if isinstance(record, PlanRecord):
         return _plan_rows(file_name, record)
     if isinstance(record, RunRecord):
-        return _run_rows(file_name, record)
+        return {"run": [_run_row(file_name, record)]}
+    if isinstance(record, ImportRecord):
+        return _import_rows(file_name, record)
+    if isinstance(record, ExclusionRecord):
+        row = record.model_dump(exclude={"schema_version"})
+        return {
+            "exclusion": [row | {"file_name": file_name, "created_at": _utc(record.created_at)}]
+        }
     raise TypeError(f"{type(record).__name__} has no raw table.")
 
 
@@ -148,17 +188,25 @@ def _plan_rows(file_name: str, plan: PlanRecord) -> Rows:
     return {"plan": [head], "plan_cell": cells}
 
 
-def _run_rows(file_name: str, run: RunRecord) -> Rows:
+def _import_rows(file_name: str, record: ImportRecord) -> Rows:
+    """Rows of raw_import and raw_run."""
+    parts = record.model_dump(mode="json", include={"files", "ignored", "arguments"})
+    head = record.model_dump(exclude={"schema_version", "runs"})
+    head |= {name: _json(value) for name, value in parts.items()}
+    head |= {"file_name": file_name, "imported_at": _utc(record.imported_at)}
+    return {"import": [head], "run": [_run_row(file_name, run) for run in record.runs]}
+
+
+def _run_row(file_name: str, run: RunRecord) -> dict[str, Any]:
     """Row of raw_run."""
     if run.status is RunStatus.FAILED and not run.failure_reason:
         raise LandingError(f"{file_name}: failure_reason: a failed run must say why.")
-    row = run.model_dump(exclude={"schema_version"}) | {
+    return run.model_dump(exclude={"schema_version"}) | {
         "file_name": file_name,
         "started_at": _utc(run.started_at),
         "finished_at": _utc(run.finished_at),
         "environment": _json(run.environment),
     }
-    return {"run": [row]}
 
 
 def _utc(moment: datetime) -> datetime:
@@ -166,7 +214,7 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _json(value: dict[str, Any]) -> str:
+def _json(value: Any) -> str:
     """Serialise settings so that equal ones have equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
@@ -195,33 +243,49 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 def _load_tables(
     conn: duckdb.DuckDBPyConnection, kind: RecordKind, files: Sequence[LandingFile]
 ) -> Loaded:
-    """Load Parquet files of one kind: schemas first, then rows, then what they share."""
+    """Load Parquet files of one kind in batches: first what is in each file, then the rows."""
     n_rows: dict[LandingFile, int] = {}
     reasons: dict[Path, str] = {}
-    for file in files:
+    batch: list[LandingFile] = []
+    n_batch_rows = 0
+    for number, file in enumerate(files, start=1):
         try:
             n_rows[file] = check_table(file.path, kind)
         except LandingError as error:
             reasons[file.path] = str(error)
         else:
-            if not n_rows[file]:
+            if n_rows[file]:
+                batch.append(file)
+                n_batch_rows += n_rows[file]
+            else:
                 reasons[file.path] = f"{file.path.name}: no rows."
-    known = list_statements("landing")
-    for name in ("read_all", f"reject_{kind.value}", f"overlap_{kind.value}"):
-        if name in known:
-            good = [file.path for file in files if file.path not in reasons]
-            reasons |= _find_reasons(conn, name, good)
-    good = [file.path for file in files if file.path not in reasons]
-    if good:
-        conn.execute(
-            load_statement("landing", f"load_{kind.value}"), {"files": [str(p) for p in good]}
-        )
+        if n_batch_rows >= _BATCH_ROWS or number == len(files):
+            reasons |= _load_batch(conn, kind, [part.path for part in batch])
+            batch, n_batch_rows = [], 0
     return Loaded(
         n_rows={file: count for file, count in n_rows.items() if file.path not in reasons},
         refusals=tuple(
             Refusal(kind=kind, path=path, reason=reason) for path, reason in reasons.items()
         ),
     )
+
+
+def _load_batch(
+    conn: duckdb.DuckDBPyConnection, kind: RecordKind, paths: Sequence[Path]
+) -> dict[Path, str]:
+    """Load some files together; return those that break the contract, with the reason."""
+    known = list_statements("landing")
+    reasons: dict[Path, str] = {}
+    for rule in ("read_all", "reject", "repeat", "overlap"):
+        name = rule if rule in known else f"{rule}_{kind.value}"
+        if name in known:
+            good = [path for path in paths if path not in reasons]
+            reasons |= _find_reasons(conn, name, good)
+    files = [str(path) for path in paths if path not in reasons]
+    if files:
+        for name in _LOADS.get(kind, (f"load_{kind.value}",)):
+            conn.execute(load_statement("landing", name), {"files": files})
+    return reasons
 
 
 def _find_reasons(
@@ -249,6 +313,7 @@ def _find_reasons(
         first_line = str(error).splitlines()[0]
         return {paths[0]: f"{paths[0].name}: its rows can't be read ({first_line})."}
     return {
-        Path(name): f"{Path(name).name}: {reason}" + (f" ({n} such rows)." if n > 1 else ".")
+        Path(name): f"{Path(name).name}: {reason:.{_MAX_REASON}}"
+        + (f" ({n} such rows)." if n > 1 else ".")
         for name, reason, n in rows
     }

@@ -105,7 +105,7 @@ def load_compositions(conn: duckdb.DuckDBPyConnection, *, study: Filter = None) 
 
 
 def load_training_log(conn: duckdb.DuckDBPyConnection, *, cell_id: str) -> pd.DataFrame:
-    """Read `mart_training_log` of one cell: one row per attempt x step."""
+    """Read `fact_training_log` of one cell: one row per attempt x step."""
     return _frame(conn, "training_log", {"cell_id": cell_id})
 
 

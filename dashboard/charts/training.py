@@ -21,7 +21,7 @@ def training_figure(log: pd.DataFrame, *, title: str, note: str) -> go.Figure:
     Parameters
     ----------
     log : DataFrame
-        Rows of `mart_training_log` of one cell: attempt, is_counted, step, loss. Attempts that do
+        Rows of `fact_training_log` of one cell: attempt, is_counted, step, loss. Attempts that do
         not count are drawn in grey. Steps without a loss are left out.
     title : str
         Which run this is.

@@ -1,11 +1,28 @@
 -- An item is scored once per cell x task x metric; a second row would count it twice.
+WITH units AS (
+    SELECT units.unit_key, units.cell_id, units.task, units.file_name
+    FROM raw_unit AS units
+    INNER JOIN raw_file AS files
+        ON files.kind = 'item_score' AND units.file_name = files.file_name
+    WHERE files.load_number >= getvariable('since_load')
+),
+
+repeats AS (
+    SELECT scores.unit_key, scores.scoring_key, scores.prompt_key, count(*) AS n_rows
+    FROM raw_item_score AS scores
+    INNER JOIN units USING (unit_key)
+    GROUP BY scores.unit_key, scores.scoring_key, scores.prompt_key
+    HAVING count(*) > 1
+)
+
 SELECT
-    cell_id,
-    task,
-    item_id,
-    metric,
-    count(*) AS n_rows,
-    list(DISTINCT file_name ORDER BY file_name) AS files
-FROM raw_item_score
-GROUP BY cell_id, task, item_id, metric
-HAVING count(*) > 1;
+    units.cell_id,
+    units.task,
+    scorings.metric,
+    prompts.item_id,
+    repeats.n_rows,
+    [units.file_name] AS files
+FROM repeats
+INNER JOIN units USING (unit_key)
+INNER JOIN raw_scoring AS scorings USING (scoring_key)
+INNER JOIN raw_prompt AS prompts USING (prompt_key);

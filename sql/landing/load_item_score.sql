@@ -1,21 +1,24 @@
 INSERT INTO raw_item_score
 SELECT
-    parse_filename(filename) AS file_name,
-    cell_id,
-    task,
-    ability,
-    item_id,
-    prompt_hash,
-    target_hash,
-    metric,
-    higher_is_better,
-    scoring_rule,
-    score,
-    missing_reason,
-    parsed,
-    response,
-    choice_log_likelihoods,
-    choice_tokens,
-    chance_level,
-    chance_level_uniform
-FROM read_parquet($files, filename = true);
+    units.unit_key,
+    scorings.scoring_key,
+    prompts.prompt_key,
+    landed.score,
+    landed.parsed,
+    replies.reply_key,
+    tokens.choice_tokens_key,
+    CAST(landed.choice_log_likelihoods AS FLOAT[]) AS choice_log_likelihoods
+FROM (
+    SELECT parse_filename(filename) AS file_name, *
+    FROM read_parquet($files, filename = true)
+) AS landed
+INNER JOIN raw_unit AS units USING (file_name, cell_id, task)
+INNER JOIN
+    raw_scoring AS scorings
+    USING (ability, metric, higher_is_better, scoring_rule, chance_level, chance_level_uniform)
+INNER JOIN raw_prompt AS prompts USING (item_id, prompt_hash, target_hash)
+LEFT JOIN raw_reply AS replies
+    ON
+        landed.response IS NOT DISTINCT FROM replies.response
+        AND landed.missing_reason IS NOT DISTINCT FROM replies.missing_reason
+LEFT JOIN raw_choice_tokens AS tokens ON landed.choice_tokens = tokens.choice_tokens;

@@ -4,15 +4,10 @@ WITH landed AS (
     FROM read_parquet($files, filename = true)
 ),
 
-loaded AS (
-    SELECT DISTINCT file_name, cell_id, task
-    FROM raw_item_score
-    WHERE cell_id IN (SELECT landed.cell_id FROM landed)
-),
-
 claims AS (
     SELECT file_name AS filename, file_name, cell_id, task, 0 AS turn
-    FROM loaded
+    FROM raw_unit
+    SEMI JOIN landed USING (cell_id, task)
     UNION ALL
     SELECT filename, parse_filename(filename) AS file_name, cell_id, task, 1 AS turn
     FROM landed

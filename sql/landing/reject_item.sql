@@ -3,6 +3,10 @@ WITH landed AS (
     SELECT
         filename,
         CASE
+            WHEN strlen(prompt) > 10_000_000 OR strlen(target) > 10_000_000
+                THEN 'a prompt or target of over 10,000,000 bytes'
+            WHEN strlen(item_id) > 1_000 OR strlen(task) > 1_000 OR strlen(ability) > 1_000
+                THEN 'an id or name of over 1,000 bytes'
             WHEN item_id IS NULL OR item_id = '' THEN 'a row without item_id'
             WHEN task IS NULL OR prompt IS NULL OR target IS NULL
                 THEN format('item {} has no task, prompt or target', item_id)

@@ -3,6 +3,13 @@ WITH landed AS (
     SELECT
         filename,
         CASE
+            WHEN strlen(response) > 10_000_000
+                THEN format('a response of {} bytes', strlen(response))
+            WHEN strlen(cell_id) > 1_000 OR strlen(ability) > 1_000 OR strlen(item_id) > 1_000
+                OR strlen(task) > 1_000 OR strlen(metric) > 1_000 OR strlen(prompt_hash) > 1_000
+                OR strlen(target_hash) > 1_000 OR strlen(scoring_rule) > 1_000
+                OR strlen(missing_reason) > 1_000
+                THEN 'an id, hash, name or reason of over 1,000 bytes'
             WHEN cell_id IS NULL
                 OR NOT regexp_full_match(cell_id, '[A-Za-z0-9][A-Za-z0-9._-]{0,119}')
                 THEN format('cell_id {} is not an id', coalesce(cell_id, 'NULL'))
@@ -29,13 +36,11 @@ WITH landed AS (
                     chance_level NOT BETWEEN 0 AND 1 OR chance_level_uniform NOT BETWEEN 0 AND 1
                 )
                 THEN format('item {}: chance level {} is outside [0, 1]', item_id, chance_level)
-            WHEN len(list_filter(choice_log_likelihoods, lambda value: isnan(value))) > 0
-                THEN format('item {}: a choice log-likelihood is NaN', item_id)
-            WHEN count(*) OVER (PARTITION BY filename, cell_id, task, item_id, metric) > 1
-                THEN format(
-                    'item {} appears twice for cell {}, task {}, metric {}',
-                    item_id, cell_id, task, metric
-                )
+            WHEN len(list_filter(
+                choice_log_likelihoods,
+                lambda value: isnan(value) OR (isfinite(value) AND abs(value) > 3e38)
+            )) > 0
+                THEN format('item {}: a choice log-likelihood is NaN or too large', item_id)
         END AS reason
     FROM read_parquet($files, filename = true)
 )

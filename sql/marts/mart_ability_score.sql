@@ -23,21 +23,73 @@ own AS (
     GROUP BY cell_id, ability
 ),
 
--- Chance is averaged over the items that carry a score, so that it stays comparable with it.
+exclusions AS (
+    SELECT cell_id, reason
+    FROM stg_exclusion
+),
+
+-- Tasks of an ability count by their scored items, or alike where one doesn't say how many.
+tasks AS (
+    SELECT
+        *,
+        bool_and(item_hash IS NOT NULL) OVER abilities AS has_items,
+        CASE
+            WHEN score IS NULL THEN 0
+            WHEN bool_and(score IS NULL OR n_scored IS NOT NULL) OVER abilities THEN n_scored
+            ELSE 1
+        END AS weight
+    FROM stg_task_score
+    WINDOW abilities AS (PARTITION BY cell_id, ability, metric)
+),
+
+means AS (
+    SELECT
+        *,
+        sum(weight * score) OVER abilities / nullif(sum(weight) OVER abilities, 0) AS mean_score
+    FROM tasks
+    WINDOW abilities AS (
+        PARTITION BY cell_id, ability, metric
+        ORDER BY task
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+),
+
+-- Sums run in the order of tasks, so that they agree to the last bit in every build. Chance is
+-- averaged over the items that carry a score, so that it stays comparable with it.
 scores AS (
     SELECT
         cell_id,
         ability,
         metric,
-        avg(score) AS score,
-        stddev_samp(score) / sqrt(count(score)) AS stderr,
-        count(*) AS n_items,
-        count(score) AS n_scored,
-        avg(CAST(parsed AS INTEGER)) AS parse_rate,
-        avg(chance_level) FILTER (score IS NOT NULL) AS chance_level,
-        avg(chance_level_uniform) FILTER (score IS NOT NULL) AS chance_level_uniform,
-        bool_and(higher_is_better) AS higher_is_better
-    FROM stg_item_score
+        any_value(mean_score) AS score,
+        CASE
+            WHEN bool_and(has_items)
+                THEN sqrt(
+                    (
+                        coalesce(sum((n_scored - 1) * score_variance ORDER BY task), 0)
+                        + sum(n_scored * (score - mean_score) ** 2 ORDER BY task)
+                    ) / nullif(sum(n_scored) - 1, 0) / nullif(sum(n_scored), 0)
+                )
+            WHEN bool_and(weight = 0 OR stderr IS NOT NULL)
+                THEN
+                    sqrt(sum((weight * stderr) ** 2 ORDER BY task))
+                    / nullif(sum(weight ORDER BY task), 0)
+        END AS stderr,
+        CASE WHEN bool_and(n_items IS NOT NULL) THEN CAST(sum(n_items) AS BIGINT) END AS n_items,
+        CASE WHEN bool_and(n_scored IS NOT NULL) THEN CAST(sum(n_scored) AS BIGINT) END
+            AS n_scored,
+        sum(parse_rate * coalesce(n_parse_known, 1) ORDER BY task)
+        / nullif(sum(coalesce(n_parse_known, 1)) FILTER (parse_rate IS NOT NULL), 0)
+            AS parse_rate,
+        sum(weight * chance_level ORDER BY task)
+        / nullif(sum(weight ORDER BY task) FILTER (chance_level IS NOT NULL), 0) AS chance_level,
+        sum(weight * chance_level_uniform ORDER BY task)
+        / nullif(sum(weight ORDER BY task) FILTER (chance_level_uniform IS NOT NULL), 0)
+            AS chance_level_uniform,
+        bool_and(higher_is_better) AS higher_is_better,
+        min(missing_reason) AS missing_reason,
+        CASE WHEN bool_and(has_items) THEN format('{:016x}', bit_xor(item_hash)) END AS item_hash
+    FROM means
     GROUP BY cell_id, ability, metric
 ),
 
@@ -55,7 +107,11 @@ final AS (
         cells.composition_id,
         cells.volume_setting,
         cells.volume_per,
-        coalesce(own.n_examples, 0) AS n_examples_own,
+        -- Imported curves say how many examples there were, not of what.
+        CASE
+            WHEN cells.design = 'imported' THEN cells.n_examples_total
+            ELSE coalesce(own.n_examples, 0)
+        END AS n_examples_own,
         cells.n_examples_total,
         cells.seed,
         scores.metric,
@@ -67,14 +123,21 @@ final AS (
         scores.chance_level,
         scores.chance_level_uniform,
         scores.higher_is_better,
-        list_contains(studies.out_of_domain, scores.ability) AS out_of_domain
+        coalesce(list_contains(studies.out_of_domain, scores.ability), false) AS out_of_domain,
+        CASE
+            WHEN scores.score IS NULL
+                THEN coalesce(scores.missing_reason, 'no item carries a score')
+        END AS missing_reason,
+        exclusions.reason AS excluded_reason,
+        scores.item_hash
     FROM cells
     INNER JOIN studies USING (study)
     INNER JOIN done USING (cell_id)
     INNER JOIN scores USING (cell_id)
+    LEFT JOIN exclusions USING (cell_id)
     LEFT JOIN own ON own.cell_id = cells.cell_id AND own.ability = scores.ability
 )
 
 SELECT *
 FROM final
-ORDER BY study, cell_id, ability, metric;
+ORDER BY study, ability, metric, cell_id;

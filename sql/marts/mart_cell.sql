@@ -11,9 +11,15 @@ runs AS (
 ),
 
 scores AS (
-    SELECT cell_id, count(*) AS n_item_scores
-    FROM stg_item_score
+    SELECT cell_id, CAST(sum(n_items) AS BIGINT) AS n_item_scores
+    FROM stg_task_score
+    WHERE item_hash IS NOT NULL
     GROUP BY cell_id
+),
+
+exclusions AS (
+    SELECT cell_id, reason
+    FROM stg_exclusion
 ),
 
 final AS (
@@ -29,6 +35,7 @@ final AS (
         cells.base_model,
         cells.base_model_revision,
         cells.n_params,
+        cells.model_family,
         cells.data_source,
         cells.design,
         cells.design_target,
@@ -60,10 +67,12 @@ final AS (
         runs.git_commit,
         runs.environment,
         runs.started_at,
-        runs.finished_at
+        runs.finished_at,
+        exclusions.reason AS excluded_reason
     FROM cells
     LEFT JOIN runs USING (cell_id)
     LEFT JOIN scores USING (cell_id)
+    LEFT JOIN exclusions USING (cell_id)
 )
 
 SELECT *

@@ -13,6 +13,7 @@ cells AS (
         count(*) FILTER (status = 'done') AS n_done,
         count(*) FILTER (status = 'failed') AS n_failed,
         count(*) FILTER (status = 'pending') AS n_pending,
+        count(*) FILTER (excluded_reason IS NOT NULL) AS n_excluded,
         max(finished_at) AS last_finished_at
     FROM mart_cell
     GROUP BY study
@@ -36,6 +37,7 @@ final AS (
         coalesce(cells.n_done, 0) AS n_done,
         coalesce(cells.n_failed, 0) AS n_failed,
         coalesce(cells.n_pending, 0) AS n_pending,
+        coalesce(cells.n_excluded, 0) AS n_excluded,
         plans.first_created_at AS created_at,
         plans.created_at AS last_planned_at,
         cells.last_finished_at

@@ -1,5 +1,6 @@
 WITH wanted AS (
-    SELECT study, cell_id, ability, metric
+    -- Two studies that share a cell must not double its items.
+    SELECT DISTINCT cell_id, ability, metric
     FROM mart_ability_score
     WHERE
         ($study IS NULL OR list_contains($study, study))
@@ -12,23 +13,26 @@ WITH wanted AS (
         AND ($metric IS NULL OR list_contains($metric, metric))
 ),
 
--- Two studies that share a cell must not double its items.
 units AS (
-    SELECT DISTINCT cell_id, ability, metric
+    SELECT units.unit_key, wanted.cell_id, wanted.ability, wanted.metric
     FROM wanted
+    INNER JOIN raw_unit AS units USING (cell_id)
+    INNER JOIN stg_unit_score USING (unit_key, ability, metric)
 ),
 
-scores AS (
-    SELECT cell_id, ability, metric, item_id, score
-    FROM stg_item_score
+scorings AS (
+    SELECT scoring_key, ability, metric
+    FROM raw_scoring
 )
 
 SELECT
-    scores.cell_id,
-    scores.ability,
-    scores.metric,
-    scores.item_id,
+    units.cell_id,
+    units.ability,
+    units.metric,
+    prompts.item_id,
     scores.score
-FROM scores
-INNER JOIN units USING (cell_id, ability, metric)
-ORDER BY scores.cell_id, scores.ability, scores.metric, scores.item_id;
+FROM raw_item_score AS scores
+INNER JOIN units USING (unit_key)
+INNER JOIN scorings USING (scoring_key, ability, metric)
+INNER JOIN raw_prompt AS prompts USING (prompt_key)
+ORDER BY units.cell_id, units.ability, units.metric, prompts.item_id;

@@ -1,4 +1,4 @@
 SELECT *
-FROM mart_training_log
+FROM fact_training_log
 WHERE cell_id = $cell_id
 ORDER BY attempt, step;

@@ -1,21 +1,14 @@
--- One row per cell x task x item x metric.
+-- One row per cell x task x item x metric: what curves and comparisons are made of.
 CREATE OR REPLACE VIEW stg_item_score AS
 SELECT
-    cell_id,
-    task,
-    ability,
-    item_id,
-    prompt_hash,
-    target_hash,
-    metric,
-    higher_is_better,
-    scoring_rule,
-    score,
-    missing_reason,
-    parsed,
-    response,
-    choice_log_likelihoods,
-    choice_tokens,
-    chance_level,
-    chance_level_uniform
-FROM raw_item_score;
+    units.cell_id,
+    units.task,
+    scorings.ability,
+    scorings.metric,
+    prompts.item_id,
+    scores.score,
+    scores.parsed
+FROM raw_item_score AS scores
+INNER JOIN raw_unit AS units USING (unit_key)
+INNER JOIN raw_scoring AS scorings USING (scoring_key)
+INNER JOIN raw_prompt AS prompts USING (prompt_key);

@@ -2,6 +2,7 @@
 -- the latest failed one.
 CREATE OR REPLACE VIEW stg_run AS
 SELECT
+    file_name,
     cell_id,
     attempt,
     status,

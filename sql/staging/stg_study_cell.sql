@@ -17,6 +17,7 @@ SELECT
     cells.base_model,
     cells.base_model_revision,
     cells.n_params,
+    cells.model_family,
     cells.data_source,
     cells.design,
     cells.design_target,

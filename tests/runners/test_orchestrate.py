@@ -41,7 +41,7 @@ def mart_rows(workspace):
             "order by all"
         ).fetchall()
         items = connection.execute(
-            "select cell_id, ability, item_id, score from mart_item_score order by all"
+            "select cell_id, ability, item_id, score from fact_item_score order by all"
         ).fetchall()
     return scores, items
 

@@ -20,6 +20,9 @@ from warehouse.records import (
     TABLES,
     CellRecord,
     CompositionPart,
+    ExclusionRecord,
+    ImportedFile,
+    ImportRecord,
     PlanRecord,
     RecordKind,
     RunRecord,
@@ -229,6 +232,73 @@ class Landing:
         table = pa.Table.from_pylist(rows, schema=TABLES[RecordKind.TRAINING_LOG])
         stem = f"{cell_id}-{attempt}"
         return write_table(self.workspace, RecordKind.TRAINING_LOG, stem, table)
+
+    def vote(self, vote_id: str, **changes: Any) -> Path:
+        """Land one vote of a judge."""
+        row: dict[str, Any] = {
+            "vote_id": vote_id,
+            "study": "demo",
+            "protocol": "pairwise",
+            "item_id": "math-item-0",
+            "model_a": "tuned",
+            "model_b": "base",
+            "shown_first": "a",
+            "judge": "judge-1",
+            "preference": 1.25,
+            "len_a": 101,
+            "len_b": 202,
+        }
+        table = pa.Table.from_pylist([row | changes], schema=TABLES[RecordKind.JUDGE_VOTE])
+        return write_table(self.workspace, RecordKind.JUDGE_VOTE, vote_id, table)
+
+    def imported(self, import_id: str, study: str, **changes: Any) -> Path:
+        """Land the record of an import, with a run for each of `cells`."""
+        moment = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
+        fields: dict[str, Any] = {
+            "import_id": import_id,
+            "importer": "curves",
+            "study": study,
+            "imported_at": moment,
+            "files": (ImportedFile(name="curves.csv", sha256="ab" * 32, n_rows=5),),
+            "n_rows": 5,
+            "runs": tuple(
+                RunRecord(
+                    cell_id=cell,
+                    attempt=1,
+                    status=RunStatus.DONE,
+                    started_at=moment,
+                    finished_at=moment,
+                    n_tokens=1234,
+                )
+                for cell in changes.pop("cells", ())
+            ),
+        }
+        record = ImportRecord.model_validate(fields | changes)
+        return write_document(self.workspace, RecordKind.IMPORT, import_id, record)
+
+    def whole_score(self, import_id: str, cell_id: str, score: float, **changes: Any) -> Path:
+        """Land one score without items."""
+        row: dict[str, Any] = {
+            "import_id": import_id,
+            "cell_id": cell_id,
+            "task": "exam",
+            "ability": "math",
+            "metric": "loss",
+            "higher_is_better": False,
+            "score": score,
+        }
+        table = pa.Table.from_pylist([row | changes], schema=TABLES[RecordKind.SCORE])
+        return write_table(self.workspace, RecordKind.SCORE, f"{cell_id}-{import_id}", table)
+
+    def exclusion(self, cell_id: str, reason: str, *, day: int, excluded: bool = True) -> Path:
+        """Land a tombstone, or its taking back."""
+        record = ExclusionRecord(
+            cell_id=cell_id,
+            excluded=excluded,
+            reason=reason,
+            created_at=datetime(2026, 11, day, tzinfo=UTC),
+        )
+        return write_document(self.workspace, RecordKind.EXCLUSION, f"{cell_id}-{day}", record)
 
     def finished_cell(self, cell_id: str, scores: Scores, *, attempt: int = 1) -> None:
         """Land what a finished cell leaves; its run record comes last."""

@@ -39,8 +39,61 @@ BREAKS = [
     ("unique_study", "INSERT INTO mart_study FROM mart_study", {"study": "demo", "n_rows": 2}),
     (
         "unique_item_score",
-        "INSERT INTO raw_item_score FROM raw_item_score WHERE item_id = 'exam-item-1' LIMIT 1",
+        "INSERT INTO raw_item_score SELECT s.* FROM raw_item_score AS s JOIN raw_prompt USING "
+        "(prompt_key) WHERE item_id = 'exam-item-1' LIMIT 1",
         {"item_id": "exam-item-1", "n_rows": 2},
+    ),
+    (
+        "unique_unit",
+        "INSERT INTO raw_unit FROM raw_unit WHERE cell_id = 'base'",
+        {"cell_id": "base", "n_rows": 2, "files": ["base.parquet", "base.parquet"]},
+    ),
+    (
+        "related_item_score",
+        "DELETE FROM raw_prompt WHERE item_id = 'math-item-3'",
+        {"cell_id": "base", "n_expected": 4, "n_found": 3},
+    ),
+    (
+        "related_item_score",
+        "DELETE FROM raw_item_score WHERE score IS NULL",
+        {"cell_id": "tuned", "n_expected": 4, "n_found": 3},
+    ),
+    (
+        "unique_task_score",
+        "INSERT INTO stg_unit_score FROM stg_unit_score WHERE ability = 'exam'",
+        {"ability": "exam", "n_rows": 2},
+    ),
+    (
+        "unique_judge_vote",
+        "CREATE OR REPLACE VIEW fact_judge_vote AS "
+        "FROM raw_judge_vote UNION ALL FROM raw_judge_vote",
+        {"vote_id": "vote-1", "n_rows": 2},
+    ),
+    (
+        "range_judge_vote",
+        "UPDATE raw_judge_vote SET preference = 2.5",
+        {"vote_id": "vote-1", "preference": 2.5},
+    ),
+    (
+        "unique_dim_base_model",
+        "INSERT INTO dim_base_model FROM dim_base_model",
+        {"base_model": "ladder-m", "n_rows": 2},
+    ),
+    (
+        "unique_dim_ability",
+        "INSERT INTO dim_ability FROM dim_ability",
+        {"ability": "math", "n_rows": 2},
+    ),
+    ("unique_dim_task", "INSERT INTO dim_task FROM dim_task", {"task": "task-math", "n_rows": 2}),
+    (
+        "unique_dim_data_source",
+        "INSERT INTO dim_data_source FROM dim_data_source",
+        {"data_source": "human", "n_rows": 2},
+    ),
+    (
+        "unique_dim_composition",
+        "INSERT INTO dim_composition FROM dim_composition",
+        {"ability": "math", "n_rows": 2},
     ),
     (
         "unique_training_log",
@@ -87,8 +140,8 @@ BREAKS = [
     ),
     (
         "metric_direction",
-        "UPDATE raw_item_score SET higher_is_better = false WHERE item_id = 'math-item-0' "
-        "AND cell_id = 'base'",
+        "UPDATE stg_unit_score SET higher_is_better = false WHERE ability = 'math' AND unit_key = "
+        "(SELECT unit_key FROM raw_unit WHERE cell_id = 'base' AND task = 'task-math')",
         {"metric": "accuracy", "files": ["base.parquet", "tuned.parquet"]},
     ),
     (
@@ -115,7 +168,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDB
     from tests.warehouse.conftest import Landing as Writer
 
     workspace = open_workspace(tmp_path_factory.mktemp("checks") / "w", create=True)
-    Writer(workspace).demo()
+    writer = Writer(workspace)
+    writer.demo()
+    writer.vote("vote-1")
     ingest(workspace)
     with duckdb.connect(str(Path(workspace.warehouse, "work.duckdb"))) as conn:
         yield conn
@@ -142,6 +197,18 @@ def test_a_check_fires(
 
 def test_every_check_is_shown_to_fire() -> None:
     assert {check for check, _, _ in BREAKS} == set(list_statements("checks"))
+
+
+def test_new_rows_alone_are_checked(database: duckdb.DuckDBPyConnection) -> None:
+    database.begin()
+    try:
+        database.execute("INSERT INTO raw_item_score FROM raw_item_score")
+        database.execute("INSERT INTO raw_training_log FROM raw_training_log")
+        found = {failure.check for failure in run_checks(database, since_load=1)}
+        assert found == {"unique_item_score", "related_item_score", "unique_training_log"}
+        assert run_checks(database, since_load=2) == ()
+    finally:
+        database.rollback()
 
 
 def test_a_failing_check_publishes_nothing_and_names_the_file(landing: Landing) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import UTC, datetime
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,13 +16,14 @@ from warehouse import ingest as ingest_module
 from warehouse import open_latest
 from warehouse.errors import BusyError, WorkError
 from warehouse.ingest import ingest
+from warehouse.records import CompositionPart
 from warehouse.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.warehouse.conftest import Landing
 
 # Columns that say when a row was written, not what it says.
-_CLOCKS = {"loaded_at", "built_at", "applied_at"}
+_CLOCKS = {"loaded_at", "built_at", "applied_at", "load_number"}
 
 
 def rows_of(workspace: Workspace, query: str) -> list[dict[str, Any]]:
@@ -32,9 +34,18 @@ def rows_of(workspace: Workspace, query: str) -> list[dict[str, Any]]:
 
 
 def content_of(workspace: Workspace) -> dict[str, list[str]]:
-    """Read every table and view of the latest snapshot, clocks left out, in an order of its own."""
+    """Read every table and view of the latest snapshot, clocks left out, in an order of its own.
+
+    Keys are numbered in the order of loading, so the tables that hold them are read through the
+    views that put the texts in their place.
+    """
     with open_latest(workspace) as conn:
         tables = [row[0] for row in conn.execute("SHOW TABLES").fetchall()]
+        keyed = conn.execute(
+            "SELECT DISTINCT table_name FROM duckdb_columns() WHERE column_name LIKE '%\\_key' "
+            "ESCAPE '\\'"
+        ).fetchall()
+        tables = [table for table in tables if (table,) not in keyed]
         content = {}
         for table in tables:
             columns = [c for c in conn.table(table).columns if c not in _CLOCKS]
@@ -72,7 +83,12 @@ def test_ability_scores_carry_each_field(results: Workspace) -> None:
         "chance_level_uniform": 0.125,
         "higher_is_better": True,
         "out_of_domain": False,
+        "missing_reason": None,
+        "excluded_reason": None,
+        "item_hash": rows[0]["item_hash"],
     }
+    # The exam was answered alike by both cells.
+    assert len({row["item_hash"] for row in rows}) == 3
     exam, base = rows[1], rows[2]
     assert (exam["ability"], exam["out_of_domain"], exam["n_examples_own"]) == ("exam", True, 0)
     assert (exam["score"], exam["stderr"], exam["chance_level"]) == (0.5, 0.5, 0.375)
@@ -96,6 +112,7 @@ def test_cells_carry_each_field(results: Workspace) -> None:
         "base_model": "ladder-m",
         "base_model_revision": "rev-7",
         "n_params": 400_123,
+        "model_family": None,
         "data_source": "human",
         "design": "all_abilities",
         "design_target": None,
@@ -128,6 +145,7 @@ def test_cells_carry_each_field(results: Workspace) -> None:
         "environment": '{"torch": "2.13.0"}',
         "started_at": datetime(2026, 11, 20, 9, 0, 1),  # noqa: DTZ001
         "finished_at": datetime(2026, 11, 20, 9, 2, 3),  # noqa: DTZ001
+        "excluded_reason": None,
     }
     broken, waiting = by_id["broken"], by_id["waiting"]
     assert (broken["status"], broken["failure_stage"]) == ("failed", "train")
@@ -149,6 +167,7 @@ def test_study_composition_log_and_items_carry_each_field(results: Workspace) ->
             "n_done": 2,
             "n_failed": 1,
             "n_pending": 1,
+            "n_excluded": 0,
             "created_at": datetime(2026, 11, 20, 8, 15, 30),  # noqa: DTZ001
             "last_planned_at": datetime(2026, 11, 20, 8, 15, 30),  # noqa: DTZ001
             "last_finished_at": datetime(2026, 11, 20, 9, 2, 3),  # noqa: DTZ001
@@ -160,7 +179,7 @@ def test_study_composition_log_and_items_carry_each_field(results: Workspace) ->
         shared | {"ability": "code", "n_examples": 15},
         shared | {"ability": "math", "n_examples": 16},
     ]
-    log = rows_of(results, "FROM mart_training_log WHERE cell_id = 'tuned' ORDER BY step")
+    log = rows_of(results, "FROM fact_training_log WHERE cell_id = 'tuned' ORDER BY step")
     assert log[1] == {
         "cell_id": "tuned",
         "attempt": 2,
@@ -174,12 +193,9 @@ def test_study_composition_log_and_items_carry_each_field(results: Workspace) ->
         "seconds": 3.0,
     }
     assert log[0]["grad_norm"] is None  # NaN has landed
-    items = rows_of(
-        results, "FROM mart_item_score WHERE cell_id = 'tuned' AND item_id = 'math-item-3'"
-    )
-    assert items == [
+    item = "WHERE cell_id = 'tuned' AND item_id = 'math-item-3'"
+    assert rows_of(results, f"FROM fact_item_score {item}") == [
         {
-            "study": "demo",
             "cell_id": "tuned",
             "task": "task-math",
             "ability": "math",
@@ -187,7 +203,20 @@ def test_study_composition_log_and_items_carry_each_field(results: Workspace) ->
             "item_id": "math-item-3",
             "score": None,
             "parsed": False,
+            "response": "B",
+            "missing_reason": "no reply",
+            "higher_is_better": True,
+            "scoring_rule": "letter",
+            "chance_level": 0.25,
+            "chance_level_uniform": 0.125,
+            "prompt_hash": "prompt-3",
+            "target_hash": "target-3",
         }
+    ]
+    choice = {"cell_id": "tuned", "task": "task-math", "metric": "accuracy"}
+    assert rows_of(results, f"FROM fact_choice_log_likelihood {item} ORDER BY choice") == [
+        choice | {"item_id": "math-item-3", "choice": 1, "log_likelihood": -1.5, "n_tokens": 3},
+        choice | {"item_id": "math-item-3", "choice": 2, "log_likelihood": -2.5, "n_tokens": 4},
     ]
     assert rows_of(results, "FROM stg_item WHERE item_id = 'math-item-3'") == [
         {
@@ -230,6 +259,7 @@ def test_a_rebuild_equals_many_small_ingests(landing: Landing) -> None:
         step()
         assert ingest(workspace).published
     piecemeal = content_of(workspace)
+    assert len(piecemeal["fact_item_score"]) == 5
     report = ingest(workspace, rebuild=True)
     assert (report.n_files, report.published) == (11, True)
     assert content_of(workspace) == piecemeal
@@ -310,7 +340,7 @@ def test_scores_count_only_once_the_run_is_done(landing: Landing) -> None:
     landing.run("a")
     ingest(landing.workspace)
     assert len(rows_of(landing.workspace, "FROM mart_ability_score")) == 1
-    assert len(rows_of(landing.workspace, "FROM mart_item_score")) == 1
+    assert len(rows_of(landing.workspace, "FROM fact_item_score")) == 1
 
 
 def test_a_running_ingest_is_waited_for_and_named(demo: Workspace) -> None:
@@ -358,6 +388,7 @@ from pathlib import Path
 module = importlib.import_module(sys.argv[2])
 setattr(module, sys.argv[3], lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
 from warehouse.ingest import ingest
+from warehouse.records import CompositionPart
 from warehouse.workspace import Workspace
 ingest(Workspace(root=Path(sys.argv[1])))
 """
@@ -416,3 +447,71 @@ def test_a_kill_loses_and_doubles_nothing(
     assert (workspace.quarantine / "run" / "c-1.json").is_file()
     assert list((workspace.landing / "run").glob("c*")) == []
     assert [path for path in workspace.warehouse.rglob("*") if ".tmp" in path.name] == []
+
+
+def test_imported_scores_count_with_their_latest_import(landing: Landing) -> None:
+    cell = landing.cell(
+        "curve-10",
+        design="imported",
+        composition=(CompositionPart(data_source="web", ability="unlabelled", n_examples=10),),
+        data_source="web",
+        model_family="OPT",
+    )
+    landing.plan("curves", [cell], out_of_domain=())
+    landing.whole_score("first", "curve-10", 2.5)
+    assert ingest(landing.workspace).n_rows == 2
+    # The import's own record comes last: until then nothing of it counts.
+    assert rows_of(landing.workspace, "FROM mart_ability_score") == []
+    landing.imported("first", "curves", cells=["curve-10"])
+    landing.whole_score("second", "curve-10", 2.25, stderr=0.5, n_items=40, chance_level=None)
+    later = datetime(2026, 11, 22, tzinfo=UTC)
+    landing.imported("second", "curves", cells=["curve-10"], imported_at=later)
+    ingest(landing.workspace)
+    (row,) = rows_of(landing.workspace, "FROM mart_ability_score")
+    assert (row["score"], row["stderr"], row["n_items"], row["n_scored"]) == (2.25, 0.5, 40, 40)
+    assert (row["n_examples_own"], row["n_examples_total"]) == (10, 10)
+    assert (row["metric"], row["higher_is_better"], row["item_hash"]) == ("loss", False, None)
+    (cell_row,) = rows_of(landing.workspace, "FROM mart_cell")
+    assert (cell_row["status"], cell_row["n_tokens"], cell_row["model_family"]) == (
+        "done",
+        1234,
+        "OPT",
+    )
+    imports = rows_of(landing.workspace, "FROM dim_import ORDER BY imported_at")
+    assert [row["import_id"] for row in imports] == ["first", "second"]
+    runs = rows_of(landing.workspace, "FROM dim_run ORDER BY finished_at")
+    assert [(row["import_id"], row["is_counted"]) for row in runs] == [
+        ("first", False),
+        ("second", True),
+    ]
+
+
+def test_an_excluded_cell_is_flagged_until_it_is_taken_back(landing: Landing) -> None:
+    landing.demo()
+    landing.exclusion("tuned", "wrong data", day=21)
+    landing.exclusion("nobody", "a cell that no plan names", day=21)
+    ingest(landing.workspace)
+    query = "SELECT DISTINCT cell_id, excluded_reason FROM mart_ability_score ORDER BY cell_id"
+    assert [tuple(row.values()) for row in rows_of(landing.workspace, query)] == [
+        ("base", None),
+        ("tuned", "wrong data"),
+    ]
+    assert rows_of(landing.workspace, "SELECT n_excluded FROM mart_study") == [{"n_excluded": 1}]
+    landing.exclusion("tuned", "it was right", day=22, excluded=False)
+    ingest(landing.workspace)
+    assert [row["excluded_reason"] for row in rows_of(landing.workspace, query)] == [None, None]
+
+
+def test_tasks_of_an_ability_are_pooled_over_their_items(landing: Landing) -> None:
+    landing.plan("demo", [landing.cell("one")])
+    rows = landing.score_rows("one", {"math": [1.0, 0.0, 1.0, 1.0]})
+    rows += [landing.score_row("one", "math", 10 + n, 0.0, task="task-2") for n in range(2)]
+    landing.scores("one", rows)
+    landing.run("one")
+    ingest(landing.workspace)
+    (row,) = rows_of(landing.workspace, "FROM mart_ability_score")
+    values = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    assert (row["score"], row["n_items"]) == (pytest.approx(0.5), 6)
+    assert row["stderr"] == pytest.approx(stdev(values) / 6**0.5)
+    tasks = rows_of(landing.workspace, "SELECT task, score FROM fact_task_score ORDER BY task")
+    assert tasks == [{"task": "task-2", "score": 0.0}, {"task": "task-math", "score": 0.75}]

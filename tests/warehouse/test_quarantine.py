@@ -39,8 +39,10 @@ def expect_quarantined(landing: Landing, path: Path, reason: str) -> None:
 
 
 def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
-    """Write a Parquet file again by hand, past the contract's own checks."""
-    pq.write_table(change(pq.read_table(path)), path)
+    """Write a Parquet file again by hand, past the contract's own checks and without a digest."""
+    table = pq.read_table(path)
+    metadata = {key: text for key, text in table.schema.metadata.items() if b"_data_" not in key}
+    pq.write_table(change(table.replace_schema_metadata(metadata)), path)
     return path
 
 
@@ -59,10 +61,12 @@ def truncate(path: Path) -> Path:
     return path
 
 
-def damage_column(landing: Landing, cell_id: str, column: str) -> Path:
+def damage_column(landing: Landing, cell_id: str, column: str, *, digest: bool = False) -> Path:
     """Overwrite the data of one column, the footer left whole."""
     rows = [landing.score_row(cell_id, "math", n, 1.0, response=f"{n:x}" * 9) for n in range(2000)]
     path = landing.scores(cell_id, rows)
+    if not digest:
+        rewrite(path, lambda table: table)
     group = pq.read_metadata(path).row_group(0)
     chunks = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
     start = chunks[column].dictionary_page_offset or chunks[column].data_page_offset
@@ -70,6 +74,21 @@ def damage_column(landing: Landing, cell_id: str, column: str) -> Path:
     content[start + 20 : start + 60] = b"\xff" * 40
     path.write_bytes(content)
     return path
+
+
+def rot(landing: Landing, cell_id: str) -> Path:
+    """Flip one bit that a Parquet reader takes for another value without complaint."""
+    rows = [landing.score_row(cell_id, "math", n, n / 997) for n in range(500)]
+    path = landing.scores(cell_id, rows)
+    content, original = path.read_bytes(), pq.read_table(path)
+    for place in range(4, len(content) // 2):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            if not pq.read_table(path).equals(original):
+                return path
+        except (OSError, pa.ArrowException):
+            continue
+    raise AssertionError("every flipped bit was noticed")
 
 
 def write_text(landing: Landing, kind: RecordKind, name: str, text: str) -> Path:
@@ -124,6 +143,13 @@ BAD: list[tuple[str, Spoil, str]] = [
     ("rowless", lambda z, n: rewrite(scores(z, n), lambda t: t.slice(0, 0)), "no rows"),
     ("damaged-id", lambda z, n: damage_column(z, n, "item_id"), "can't be read"),
     ("damaged-text", lambda z, n: damage_column(z, n, "response"), "can't be read"),
+    ("rotten", lambda z, n: rot(z, n), "doesn't match its digest"),
+    (
+        "gigantic",
+        lambda z, n: scores(z, n, response="x" * 10_000_001),
+        "response of 10000001 bytes",
+    ),
+    ("long-id", lambda z, n: scores(z, n, item_id="i" * 2_000), "over 1,000 bytes"),
     (
         "unversioned",
         lambda z, n: rewrite(scores(z, n), lambda t: t.replace_schema_metadata({})),
@@ -181,6 +207,7 @@ def test_bad_files_are_quarantined_with_their_reason_and_the_rest_is_loaded(
     paths = {name: spoil(landing, name) for name, spoil, _ in BAD}
     report = ingest(workspace)
     found = {item.file: item.reason for item in report.quarantined}
+    assert {path.name for path in found} == {path.name for path in paths.values()}
     assert len(found) == len(BAD)
     for name, _, expected in BAD:
         path = paths[name]

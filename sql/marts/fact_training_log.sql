@@ -1,5 +1,5 @@
 -- Grain: one row per cell x attempt x step.
-CREATE OR REPLACE VIEW mart_training_log AS
+CREATE OR REPLACE VIEW fact_training_log AS
 WITH logs AS (
     SELECT *
     FROM stg_training_log

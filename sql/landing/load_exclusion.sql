@@ -1,0 +1,2 @@
+INSERT INTO raw_exclusion BY NAME
+SELECT * FROM landed;

@@ -1,0 +1,2 @@
+INSERT INTO raw_import BY NAME
+SELECT * FROM landed;

@@ -1,0 +1,28 @@
+-- Judge votes as landed.
+CREATE TABLE raw_judge_vote (
+    file_name VARCHAR NOT NULL,
+    vote_id VARCHAR NOT NULL,
+    import_id VARCHAR,
+    study VARCHAR NOT NULL,
+    protocol VARCHAR NOT NULL,
+    item_id VARCHAR NOT NULL,
+    ability VARCHAR,
+    model_a VARCHAR NOT NULL,
+    model_b VARCHAR,
+    shown_first VARCHAR,
+    judge VARCHAR,
+    annotator VARCHAR,
+    preference DOUBLE,
+    rating DOUBLE,
+    failed_reason VARCHAR,
+    len_a BIGINT,
+    len_b BIGINT,
+    instruction_difficulty DOUBLE,
+    prompt_hash VARCHAR,
+    parameters VARCHAR,
+    raw_text VARCHAR,
+    n_tokens BIGINT,
+    latency_seconds DOUBLE,
+    cost DOUBLE,
+    created_at TIMESTAMP
+);

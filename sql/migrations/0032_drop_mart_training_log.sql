@@ -1,0 +1,2 @@
+-- Replaced by fact_training_log.
+DROP VIEW IF EXISTS mart_training_log;

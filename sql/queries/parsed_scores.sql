@@ -1,0 +1,10 @@
+-- Scores over replies of a valid form alone; some rules score the others too, by likelihood.
+SELECT
+    cell_id,
+    ability,
+    metric,
+    avg(score) FILTER (parsed) AS score_given_parsed
+FROM stg_item_score
+WHERE parsed IS NOT NULL
+GROUP BY cell_id, ability, metric
+ORDER BY cell_id, ability, metric;
