@@ -28,7 +28,8 @@ def run_checks(conn: duckdb.DuckDBPyConnection, *, since_load: int = 0) -> tuple
     Parameters
     ----------
     since_load : int
-        Look at rows of large tables only if they came with this load or a later one; 0 for all.
+        Look at rows of large tables only if they came with this load or a later one; 0 looks at
+        all, also for repeats that are refused when a file lands.
     """
     conn.execute("SET VARIABLE since_load = $since_load", {"since_load": since_load})
     failures = []

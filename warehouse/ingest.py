@@ -27,7 +27,7 @@ from warehouse.connection import Snapshot, latest_snapshot
 from warehouse.errors import BusyError, InputError, WorkError
 from warehouse.landing import list_landing
 from warehouse.loading import LandingFile, Refusal, load_files
-from warehouse.migrations import migrate
+from warehouse.migrations import load_schema_version, migrate
 from warehouse.publish import clear_temporary_files, publish
 from warehouse.records import DOCUMENTS, RecordKind
 from warehouse.workspace import Workspace
@@ -153,7 +153,7 @@ def _ingest_anew(workspace: Workspace, deadline: float) -> IngestReport:
     """Build the database from all landing files beside the old one, swap it in and publish it."""
     database = workspace.warehouse / _DATABASE
     temporary = database.with_name(f".{_DATABASE}.{os.getpid()}.tmp")
-    update = _update(workspace, temporary, deadline)
+    update = _update(workspace, temporary, deadline, check_all=True)
     assert update is not None  # An empty registry finds no file replaced.
     # The old database's log would be replayed onto the new one. What it held is in landing/.
     database.with_name(f"{_DATABASE}.wal").unlink(missing_ok=True)
@@ -171,10 +171,13 @@ def _publish(workspace: Workspace, update: _Update) -> IngestReport:
     return replace(update.report, snapshot=snapshot.path, published=True)
 
 
-def _update(workspace: Workspace, database: Path, deadline: float) -> _Update | None:
+def _update(
+    workspace: Workspace, database: Path, deadline: float, *, check_all: bool = False
+) -> _Update | None:
     """Bring a database up to date in one transaction; None if a loaded file was replaced."""
     with contextlib.closing(_connect(database, deadline)) as conn:
-        is_migrated = migrate(conn) > 0
+        holds_older = load_schema_version(conn) > 0 and migrate(conn) > 0
+        migrate(conn)
         findings = _find_files(conn, workspace)
         if findings.replaced:
             return None
@@ -189,7 +192,7 @@ def _update(workspace: Workspace, database: Path, deadline: float) -> _Update | 
         quarantined = _quarantine(workspace, (*findings.refusals, *loaded.refusals))
         if _holds_files(conn) and load_content_version(conn) != plan_content_version(conn):
             build_marts(conn)
-            require_checks(conn, since_load=0 if is_migrated else load_number)
+            require_checks(conn, since_load=0 if check_all or holds_older else load_number)
         conn.commit()
         content = load_content_version(conn)
         # Without a log beside it the file alone is the whole content, and can be copied.

@@ -276,11 +276,17 @@ def _load_batch(
     """Load some files together; return those that break the contract, with the reason."""
     known = list_statements("landing")
     reasons: dict[Path, str] = {}
-    for rule in ("read_all", "reject", "repeat", "overlap"):
-        name = rule if rule in known else f"{rule}_{kind.value}"
+    for name in (f"reject_{kind.value}", f"repeat_{kind.value}"):
         if name in known:
-            good = [path for path in paths if path not in reasons]
-            reasons |= _find_reasons(conn, name, good)
+            # A cursor of its own, since an error would abort the transaction open on `conn`.
+            with conn.cursor() as cursor:
+                good = [path for path in paths if path not in reasons]
+                reasons |= _find_reasons(cursor, name, good)
+    overlap = f"overlap_{kind.value}"
+    if overlap in known:
+        # In the transaction, to see what its earlier batches loaded; all can be read by now.
+        good = [path for path in paths if path not in reasons]
+        reasons |= _find_reasons(conn, overlap, good)
     files = [str(path) for path in paths if path not in reasons]
     if files:
         for name in _LOADS.get(kind, (f"load_{kind.value}",)):
@@ -295,11 +301,9 @@ def _find_reasons(
     if not paths:
         return {}
     try:
-        # A cursor of its own, since an error would abort the transaction that is open on `conn`.
-        with conn.cursor() as cursor:
-            rows = cursor.execute(
-                load_statement("landing", statement), {"files": [str(path) for path in paths]}
-            ).fetchall()
+        rows = conn.execute(
+            load_statement("landing", statement), {"files": [str(path) for path in paths]}
+        ).fetchall()
     except duckdb.OperationalError:
         # Memory, disk or access: not the file's fault.
         raise

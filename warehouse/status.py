@@ -17,6 +17,7 @@ from warehouse.landing import list_landing, read_document
 from warehouse.records import (
     STALE_HEARTBEAT_SECONDS,
     Heartbeat,
+    ImportRecord,
     PlanRecord,
     Record,
     RecordKind,
@@ -94,12 +95,12 @@ def load_status(workspace: Workspace, *, now: datetime | None = None) -> Workspa
             cells[cell.cell_id] = None
     done: set[str] = set()
     failed: dict[str, RunRecord] = {}
-    for run in _read(workspace, RecordKind.RUN, RunRecord):
+    for run in _read_runs(workspace):
         if run.status is RunStatus.DONE:
             done.add(run.cell_id)
         elif run.cell_id not in failed or failed[run.cell_id].attempt <= run.attempt:
             failed[run.cell_id] = run
-    active, lost = _split_heartbeats(load_heartbeats(workspace), now or datetime.now(UTC))
+    active, lost = split_heartbeats(load_heartbeats(workspace), now)
     running = {worker.cell_id for beat in active for worker in beat.workers} - done
     failures = tuple(
         CellFailure(
@@ -150,10 +151,11 @@ def load_heartbeats(workspace: Workspace) -> tuple[Heartbeat, ...]:
     return tuple(sorted(beats, key=lambda beat: (_utc(beat.started_at), beat.run_id)))
 
 
-def _split_heartbeats(
-    beats: tuple[Heartbeat, ...], now: datetime
+def split_heartbeats(
+    beats: tuple[Heartbeat, ...], now: datetime | None = None
 ) -> tuple[tuple[Heartbeat, ...], tuple[Heartbeat, ...]]:
     """Return the runs that beat now, and those that died without being started again."""
+    now = now or datetime.now(UTC)
     limit = timedelta(seconds=STALE_HEARTBEAT_SECONDS)
     latest = {beat.study: beat.run_id for beat in beats}
     active, lost = [], []
@@ -165,6 +167,13 @@ def _split_heartbeats(
         elif latest[beat.study] == beat.run_id:
             lost.append(beat)
     return tuple(active), tuple(lost)
+
+
+def _read_runs(workspace: Workspace) -> Iterator[RunRecord]:
+    """Yield the attempts of grids, and those that imports tell of."""
+    yield from _read(workspace, RecordKind.RUN, RunRecord)
+    for record in _read(workspace, RecordKind.IMPORT, ImportRecord):
+        yield from record.runs
 
 
 def _read(workspace: Workspace, kind: RecordKind, model: type[_R]) -> Iterator[_R]:

@@ -1,10 +1,9 @@
 -- An item is scored once per cell x task x metric; a second row would count it twice.
+-- New rows were looked at when they landed (repeat, overlap), so this is for a rebuild.
 WITH units AS (
     SELECT units.unit_key, units.cell_id, units.task, units.file_name
     FROM raw_unit AS units
-    INNER JOIN raw_file AS files
-        ON files.kind = 'item_score' AND units.file_name = files.file_name
-    WHERE files.load_number >= getvariable('since_load')
+    WHERE getvariable('since_load') = 0
 ),
 
 repeats AS (

@@ -13,6 +13,8 @@ WITH landed AS (
             WHEN ability IS NULL
                 OR NOT regexp_full_match(ability, '[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}')
                 THEN format('item {}: ability {} is not a name', item_id, coalesce(ability, 'NULL'))
+            -- Never so; it has every column read, so that a damaged page shows here.
+            WHEN hash(choices) IS NULL THEN 'unreadable'
         END AS reason
     FROM read_parquet($files, filename = true)
 )

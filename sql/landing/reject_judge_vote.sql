@@ -30,6 +30,8 @@ WITH landed AS (
                 THEN format('vote {} has a negative length, token count, time or cost', vote_id)
             WHEN count(*) OVER (PARTITION BY filename, vote_id) > 1
                 THEN format('vote {} appears twice', vote_id)
+            -- Never so; it has every column read, so that a damaged page shows here.
+            WHEN hash(instruction_difficulty, prompt_hash, created_at, ability) IS NULL THEN 'unreadable'
         END AS reason
     FROM read_parquet($files, filename = true)
 )

@@ -14,6 +14,8 @@ WITH landed AS (
                 THEN format('attempt {} step {} is not positive', attempt, step)
             WHEN count(*) OVER (PARTITION BY filename, cell_id, attempt, step) > 1
                 THEN format('cell {} attempt {} step {} appears twice', cell_id, attempt, step)
+            -- Never so; it has every column read, so that a damaged page shows here.
+            WHEN hash(loss, grad_norm) IS NULL THEN 'unreadable'
         END AS reason
     FROM read_parquet($files, filename = true)
 )

@@ -203,10 +203,10 @@ def test_new_rows_alone_are_checked(database: duckdb.DuckDBPyConnection) -> None
     database.begin()
     try:
         database.execute("INSERT INTO raw_item_score FROM raw_item_score")
-        database.execute("INSERT INTO raw_training_log FROM raw_training_log")
-        found = {failure.check for failure in run_checks(database, since_load=1)}
-        assert found == {"unique_item_score", "related_item_score", "unique_training_log"}
+        assert [f.check for f in run_checks(database, since_load=1)] == ["related_item_score"]
         assert run_checks(database, since_load=2) == ()
+        everything = [failure.check for failure in run_checks(database)]
+        assert everything == ["related_item_score", "unique_item_score"]
     finally:
         database.rollback()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse import open_latest
+from warehouse import loading, open_latest
 from warehouse.ingest import ingest
 from warehouse.records import TABLES, RecordKind
 
@@ -176,7 +176,7 @@ BAD: list[tuple[str, Spoil, str]] = [
     ),
     ("sql", lambda z, n: scores(z, n, ability="x'; DROP TABLE raw_run; --"), "is not a name"),
     ("itemless", lambda z, n: scores(z, n, item_id=""), "a row without item_id"),
-    ("metricless", lambda z, n: scores(z, n, metric=""), "has no task, metric"),
+    ("metricless", lambda z, n: scores(z, n, metric=""), "a row without task, metric"),
     (
         "likelihood",
         lambda z, n: scores(z, n, choice_log_likelihoods=[NAN]),
@@ -269,3 +269,12 @@ def test_sql_in_text_is_only_text(landing: Landing) -> None:
     with open_latest(landing.workspace) as conn:
         query = "SELECT label, git_commit FROM mart_cell"
         assert conn.execute(query).fetchall() == [(evil, evil)]
+
+
+def test_a_unit_of_an_earlier_batch_is_not_loaded_twice(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_BATCH_ROWS", 1)
+    land_good(landing)
+    copy = landing.scores("zz-copy", landing.score_rows("good", {"math": [1.0]}))
+    expect_quarantined(landing, copy, "cell good task task-math is already in good.parquet")
