@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import duckdb
 
+from warehouse.dictionary import fill_dictionary
 from warehouse.migrations import load_schema_version
 from warehouse.statements import load_statement
 
@@ -61,6 +62,7 @@ def build_marts(conn: duckdb.DuckDBPyConnection) -> None:
         conn.execute(load_statement("staging", name))
     for name in MARTS:
         conn.execute(load_statement("marts", name))
+    fill_dictionary(conn)
     conn.execute("DELETE FROM warehouse_build")
     conn.execute(
         "INSERT INTO warehouse_build VALUES (?, now() AT TIME ZONE 'UTC')",

@@ -1,36 +1,48 @@
-"""docs/warehouse.md names every mart and column as the database has them."""
+"""docs/warehouse.md is what the schema says, and the schema says what every column means."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import duckdb
+import yaml
 
-from warehouse import open_latest
-from warehouse.build import MARTS, STAGING
+from warehouse import dictionary, open_latest
+from warehouse.build import MARTS, STAGING, build_marts
+from warehouse.dictionary import PAGE, render_schema, replace_schema
+from warehouse.migrations import migrate
 from warehouse.statements import list_statements
 from warehouse.workspace import Workspace
 
-ROOT = Path(__file__).parents[2]
 
-
-def documented_columns() -> dict[str, list[tuple[str, str]]]:
-    """Read the tables of columns under each mart's heading."""
-    text = (ROOT / "docs" / "warehouse.md").read_text("utf-8")
-    marts: dict[str, list[tuple[str, str]]] = {}
-    for section in text.split("\n### ")[1:]:
-        name, body = section.split("\n", 1)
-        rows = re.findall(r"^\| (\w+) \| ([\w\[\]]+) \| .+ \|$", body.split("\n## ")[0], re.M)
-        marts[name] = [row for row in rows if row != ("column", "type")]
-    return marts
-
-
-def test_documented_columns_are_the_real_ones(results: Workspace) -> None:
-    documented = documented_columns()
-    assert set(documented) == set(MARTS)
+def test_the_page_equals_the_live_schema(results: Workspace) -> None:
+    page = PAGE.read_text("utf-8")
     with open_latest(results) as conn:
-        for mart in MARTS:
-            rows = conn.execute(f"DESCRIBE {mart}").fetchall()
-            assert documented[mart] == [(row[0], row[1]) for row in rows], mart
+        # If this fails, run: python -m warehouse.dictionary
+        assert replace_schema(page, render_schema(conn)) == page
+    for name in MARTS:
+        assert f"### {name}\n\nOne row per " in page
+
+
+def test_every_snapshot_says_what_each_column_means(results: Workspace) -> None:
+    with open_latest(results) as conn:
+        columns = conn.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal "
+            "ORDER BY ALL"
+        ).fetchall()
+        described = conn.execute(
+            "SELECT relation, column_name, data_type FROM warehouse_column ORDER BY ALL"
+        ).fetchall()
+    assert described == columns
+
+
+def test_no_meaning_is_left_over() -> None:
+    with duckdb.connect() as conn:
+        migrate(conn)
+        build_marts(conn)
+        rows = conn.execute("SELECT relation, column_name FROM warehouse_column").fetchall()
+    meanings = yaml.safe_load(dictionary._MEANINGS.read_text("utf-8"))
+    assert set(meanings["columns"]) == {name for _, name in rows}
+    own = {(relation, name) for relation, names in meanings["relations"].items() for name in names}
+    assert own <= set(rows)
 
 
 def test_every_statement_of_a_layer_is_built() -> None:

@@ -1,0 +1,2 @@
+INSERT INTO warehouse_column BY NAME
+SELECT * FROM described;
