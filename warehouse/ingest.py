@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +26,9 @@ from warehouse.build import build_marts, load_content_version, plan_content_vers
 from warehouse.checks import require_checks
 from warehouse.connection import Snapshot, latest_snapshot
 from warehouse.errors import BusyError, InputError, WorkError
-from warehouse.landing import list_landing
 from warehouse.loading import LandingFile, Refusal, load_files
 from warehouse.migrations import load_schema_version, migrate
-from warehouse.publish import clear_temporary_files, publish
+from warehouse.publish import clear_temporary_files, publish, refresh_copy
 from warehouse.records import DOCUMENTS, RecordKind
 from warehouse.workspace import Workspace
 
@@ -145,6 +145,8 @@ def _ingest_new(workspace: Workspace, deadline: float) -> IngestReport | None:
     snapshot = _current_snapshot(workspace)
     # LATEST may lag behind the database if an ingest was killed before it published.
     if update.content is None or (snapshot and snapshot.id.endswith(f"-{update.content}")):
+        if snapshot:
+            refresh_copy(workspace, snapshot.path)
         return replace(update.report, snapshot=snapshot.path if snapshot else None)
     return _publish(workspace, update)
 
@@ -219,31 +221,36 @@ def _find_files(conn: duckdb.DuckDBPyConnection, workspace: Workspace) -> _Findi
             "SELECT kind, file_name, size_bytes, modified_ns, content_hash FROM raw_file"
         ).fetchall()
     }
-    new: list[LandingFile] = []
-    touched: list[LandingFile] = []
+    changed: list[tuple[RecordKind, Path, os.stat_result]] = []
     refusals: list[Refusal] = []
-    replaced: list[str] = []
     seen: set[tuple[str, str]] = set()
     for kind in RecordKind:
-        for path in list_landing(workspace, kind):
-            reason = _refuse_name(path, kind)
+        for entry in _scan(workspace.landing / kind.value):
+            path = Path(entry.path)
+            reason = _refuse_name(entry, kind)
             if reason is not None:
                 refusals.append(Refusal(kind=kind, path=path, reason=reason))
                 continue
-            key = (kind.value, path.name)
+            key = (kind.value, entry.name)
             seen.add(key)
-            status = path.stat()
+            status = entry.stat(follow_symlinks=False)
             known = registry.get(key)
             # Landing files never change: size and time tell that one didn't, without reading it.
-            if known and known[:2] == (status.st_size, status.st_mtime_ns):
-                continue
-            file = _describe(kind, path, status)
+            if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
+                changed.append((kind, path, status))
+    new: list[LandingFile] = []
+    touched: list[LandingFile] = []
+    replaced: list[str] = []
+    # Hashing lets other threads run, and 50 million item scores are 3 GB of files.
+    with ThreadPoolExecutor() as pool:
+        for file in pool.map(_describe, changed):
+            known = registry.get((file.kind.value, file.path.name))
             if known is None:
                 new.append(file)
             elif known[2] == file.content_hash:
                 touched.append(file)
             else:
-                replaced.append(path.name)
+                replaced.append(file.path.name)
     return _Findings(
         new=tuple(new),
         touched=tuple(touched),
@@ -253,22 +260,32 @@ def _find_files(conn: duckdb.DuckDBPyConnection, workspace: Workspace) -> _Findi
     )
 
 
-def _refuse_name(path: Path, kind: RecordKind) -> str | None:
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the complete files of a landing folder in name order; temporary ones are left out."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _refuse_name(entry: os.DirEntry[str], kind: RecordKind) -> str | None:
     """Say why an entry of the landing zone can't be a landing file; None if it can."""
     suffix = ".json" if kind in DOCUMENTS else ".parquet"
-    if path.is_symlink() or not path.is_file():
-        return f"{path.name!r} is not a plain file."
+    if not entry.is_file(follow_symlinks=False):
+        return f"{entry.name!r} is not a plain file."
     # Also keeps glob characters away from read_parquet.
-    if not _LANDING_NAME.match(path.name) or path.suffix != suffix:
+    if not _LANDING_NAME.match(entry.name) or not entry.name.endswith(suffix):
         return (
-            f"{path.name!r:.220} is not a name of a {kind} file; use letters, digits, '.', '_', "
+            f"{entry.name!r:.220} is not a name of a {kind} file; use letters, digits, '.', '_', "
             f"'-', ending in {suffix}."
         )
     return None
 
 
-def _describe(kind: RecordKind, path: Path, status: os.stat_result) -> LandingFile:
+def _describe(found: tuple[RecordKind, Path, os.stat_result]) -> LandingFile:
     """Read what identifies a landing file's content."""
+    kind, path, status = found
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return LandingFile(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,17 +250,15 @@ def _load_tables(
     reasons: dict[Path, str] = {}
     batch: list[LandingFile] = []
     n_batch_rows = 0
-    for number, file in enumerate(files, start=1):
-        try:
-            n_rows[file] = check_table(file.path, kind)
-        except LandingError as error:
-            reasons[file.path] = str(error)
+    with ThreadPoolExecutor() as pool:
+        checked = list(pool.map(partial(_check_table, kind=kind), files))
+    for number, (file, found) in enumerate(zip(files, checked, strict=True), start=1):
+        if isinstance(found, str):
+            reasons[file.path] = found
         else:
-            if n_rows[file]:
-                batch.append(file)
-                n_batch_rows += n_rows[file]
-            else:
-                reasons[file.path] = f"{file.path.name}: no rows."
+            n_rows[file] = found
+            batch.append(file)
+            n_batch_rows += found
         if n_batch_rows >= _BATCH_ROWS or number == len(files):
             reasons |= _load_batch(conn, kind, [part.path for part in batch])
             batch, n_batch_rows = [], 0
@@ -268,6 +268,14 @@ def _load_tables(
             Refusal(kind=kind, path=path, reason=reason) for path, reason in reasons.items()
         ),
     )
+
+
+def _check_table(file: LandingFile, kind: RecordKind) -> int | str:
+    """Return a file's number of rows, or why it can't be loaded."""
+    try:
+        return check_table(file.path, kind) or f"{file.path.name}: no rows."
+    except LandingError as error:
+        return str(error)
 
 
 def _load_batch(

@@ -48,18 +48,24 @@ def publish(workspace: Workspace, database: Path, content_version: str) -> Snaps
         target.chmod(0o444)
 
     path = write_atomically(workspace.snapshots / name, copy_read_only)
-    _publish_copy_for_people(workspace, path)
-    # Last, as a LATEST that lags behind is what makes the next ingest publish again.
+    # A LATEST that lags behind is what makes the next ingest publish again.
     write_atomically(
         workspace.snapshots / LATEST, lambda target: target.write_text(f"{name}\n", "utf-8")
     )
+    refresh_copy(workspace, path)
     _clear_old_snapshots(workspace, name)
     return Snapshot(id=match[1], path=path)
 
 
-def _publish_copy_for_people(workspace: Workspace, snapshot: Path) -> None:
-    """Replace `results.duckdb`, a file of its own: a shell may lock or change it."""
+def refresh_copy(workspace: Workspace, snapshot: Path) -> None:
+    """Bring `results.duckdb` up to the snapshot: a file of its own, which a shell may lock or change.
+
+    A copy that is younger than the snapshot is left alone, whatever a person did to it.
+    """
     target = workspace.warehouse / _RESULTS
+    with contextlib.suppress(FileNotFoundError):
+        if target.stat().st_mtime_ns >= snapshot.stat().st_mtime_ns:
+            return
 
     def copy_writable(temporary: Path) -> None:
         _copy(snapshot, temporary)

@@ -6,7 +6,6 @@ HAVING
     count(DISTINCT (
         base_model,
         base_model_revision,
-        n_params,
         data_source,
         design,
         design_target,

@@ -1,14 +1,19 @@
--- A metric has one direction per ability: scores of two directions must not be averaged.
+-- A metric has one direction per study and ability: scores of two directions must not be averaged.
 WITH directions AS (
-    SELECT scores.metric, scores.ability, scores.higher_is_better, units.file_name
+    SELECT units.cell_id, scores.metric, scores.ability, scores.higher_is_better, units.file_name
     FROM stg_unit_score AS scores
     INNER JOIN raw_unit AS units USING (unit_key)
     UNION ALL
-    SELECT metric, ability, higher_is_better, file_name
+    SELECT cell_id, metric, ability, higher_is_better, file_name
     FROM raw_score
 )
 
-SELECT metric, ability, list(DISTINCT file_name ORDER BY file_name)[:5] AS files
+SELECT
+    cells.study,
+    directions.metric,
+    directions.ability,
+    list(DISTINCT directions.file_name ORDER BY directions.file_name)[:5] AS files
 FROM directions
-GROUP BY metric, ability
-HAVING count(DISTINCT higher_is_better) > 1;
+INNER JOIN stg_study_cell AS cells USING (cell_id)
+GROUP BY cells.study, directions.metric, directions.ability
+HAVING count(DISTINCT directions.higher_is_better) > 1;

@@ -28,7 +28,8 @@ SELECT
     peak_memory_bytes,
     energy_joules,
     cost,
-    count(*) OVER (PARTITION BY cell_id) AS n_attempts
+    -- A cell that two imports bring was still tried once.
+    count(DISTINCT attempt) OVER (PARTITION BY cell_id) AS n_attempts
 FROM raw_run
 QUALIFY row_number() OVER (
     PARTITION BY cell_id

@@ -425,7 +425,7 @@ def undisturbed(half_done: Workspace) -> dict[str, list[str]]:
         ("warehouse.ingest", "require_checks"),
         ("warehouse.ingest", "publish"),
         ("warehouse.publish", "_copy"),
-        ("warehouse.publish", "_publish_copy_for_people"),
+        ("warehouse.publish", "refresh_copy"),
         ("warehouse.publish", "_clear_old_snapshots"),
     ],
 )

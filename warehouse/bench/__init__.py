@@ -1,0 +1,1 @@
+"""Benchmarks of the warehouse over generated landing files; `make bench` runs them."""
