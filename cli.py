@@ -26,8 +26,11 @@ app = typer.Typer(
         "Start with: python cli.py run-grid quickstart, then python cli.py dashboard."
     ),
 )
+bench = typer.Typer(no_args_is_help=True, help="Benchmarks; `make bench` runs them all.")
 for package in (runners_commands, warehouse_commands, dashboard_commands):
     package.register(app)
+    package.register_bench(bench)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the runners' commands to the CLI."""
     app.command("run-grid")(run_grid)
-    bench = typer.Typer(no_args_is_help=True, help="Benchmarks; `make bench` runs them all.")
+
+
+def register_bench(bench: typer.Typer) -> None:
+    """Add the runners' benchmarks."""
     bench.command("grid")(bench_grid)
-    app.add_typer(bench, name="bench")
 
 
 def run_grid(
