@@ -8,6 +8,7 @@ every source.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -16,13 +17,18 @@ import pandas as pd
 from dashboard.analysis import CurveData
 from dashboard.analysis.curve_data import FloatArray
 from warehouse.errors import InputError
-from warehouse.queries import load_ability_scores, load_item_scores, load_studies
+from warehouse.queries import load_ability_scores, load_cells, load_item_scores, load_studies
 
 PRIMARY_METRIC = "accuracy"
 _CURVE_DESIGNS = ("all_abilities", "imported")
 _BASE_DESIGN = "base"
 _CHANCE_TOLERANCE = 0.02
 _KEYS = ["study", "ability", "base_model", "data_source", "metric"]
+
+X_KINDS = ("own", "total", "tokens", "steps", "cost")
+"""What a curve's volumes may count."""
+
+_RUN_FIGURES = {"tokens": "n_tokens", "steps": "n_optimizer_steps", "cost": "cost"}
 
 FILTERS = ("study", "ability", "base_model", "data_source", "metric")
 """Columns that a user may filter by."""
@@ -33,6 +39,8 @@ def load_curves(
     *,
     studies: Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
+    x: str = "own",
+    with_items: bool = True,
 ) -> list[CurveData]:
     """Read all growth curves of some studies.
 
@@ -48,19 +56,27 @@ def load_curves(
     metrics : sequence of str, optional
         Metrics to read; by default each ability's primary one, `accuracy` where it is scored and
         else the first by name.
+    x : str
+        What volumes count, one of `X_KINDS`. A run of which the figure is not known keeps its
+        place as a point with that reason; the base model counts 0 of everything.
+    with_items : bool
+        Whether to read item scores too. Without, `load_items` adds them later, for the curves
+        that turn out to need a fit.
 
     Returns
     -------
     list of CurveData
-        In order of study, ability, base model size and data source. Volumes are own examples,
-        or all examples (`x_kind` "total") where an ability has none of its own: out-of-domain
+        In order of study, ability, base model size and data source. With `x` "own", volumes are
+        all examples (`x_kind` "total") where an ability has none of its own: out-of-domain
         abilities, and training data that is not sorted by ability.
 
     Raises
     ------
     InputError
-        If a study or metric is not in the warehouse.
+        If a study or metric is not in the warehouse, or `x` is unknown.
     """
+    if x not in X_KINDS:
+        raise InputError(f"--x {x!r} is unknown; known: {', '.join(X_KINDS)}.")
     scores = load_ability_scores(conn)
     check_known("study", studies, scores)
     check_known("metric", metrics, scores)
@@ -69,12 +85,11 @@ def load_curves(
     scores = _with_metrics(scores, metrics)
     if scores.empty:
         return []
-    items = load_item_scores(
-        conn,
-        study=sorted(set(scores["study"])),
-        metric=sorted(set(scores["metric"])),
-    )
-    matrices = _item_matrices(items)
+    if x in _RUN_FIGURES:
+        figures = load_cells(conn, study=sorted(set(scores["study"])))
+        scores = scores.merge(
+            figures[["study", "cell_id", _RUN_FIGURES[x]]], on=["study", "cell_id"], how="left"
+        )
     deltas = _stated_deltas(load_studies(conn))
     is_base = scores["design"] == _BASE_DESIGN
     base = scores[is_base]
@@ -97,10 +112,35 @@ def load_curves(
                 data_source=data_source,
                 metric=metric,
                 delta=deltas.get(study),
-                items=matrices.get((ability, metric)),
+                x=x,
             )
         )
-    return sorted(curves, key=_order)
+    curves.sort(key=_order)
+    return load_items(conn, curves) if with_items else curves
+
+
+def load_items(
+    conn: duckdb.DuckDBPyConnection, curves: Sequence[CurveData]
+) -> list[CurveData]:
+    """Return the curves with the item scores behind them, where there are any.
+
+    Only items of these curves' studies, abilities, models, sources and metrics are read.
+    """
+    wanted = {name: sorted({getattr(curve, name) for curve in curves}) for name in FILTERS}
+    if not curves:
+        return []
+    items = load_item_scores(conn, **wanted)
+    cells = {cell for curve in curves for cell in curve.cell_id}
+    matrices = _item_matrices(items[items["cell_id"].isin(cells)])
+    return [_with_items(curve, matrices.get((curve.ability, curve.metric))) for curve in curves]
+
+
+def _with_items(curve: CurveData, items: _ItemMatrix | None) -> CurveData:
+    """Return the curve with its items; unchanged where a run has none."""
+    selected = None if items is None else items.select(curve.cell_id)
+    if selected is None:
+        return curve
+    return replace(curve, item_scores=selected[0], item_ids=selected[1])
 
 
 def check_known(name: str, values: Sequence[str] | None, known: pd.DataFrame) -> None:
@@ -205,14 +245,13 @@ def _curve(
     data_source: str,
     metric: str,
     delta: float | None,
-    items: _ItemMatrix | None,
+    x: str = "own",
 ) -> CurveData:
-    """Build one curve from its rows, base model first."""
-    own = rows["n_examples_own"].to_numpy(float)
+    """Build one curve without items from its rows, base model first."""
     out_of_domain = bool(rows["out_of_domain"].fillna(False).any())
-    use_total = out_of_domain or not (own > 0).any()
-    cells = tuple(str(cell) for cell in rows["cell_id"])
-    selected = None if items is None else items.select(cells)
+    if x == "own" and (out_of_domain or not (rows["n_examples_own"] > 0).any()):
+        x = "total"
+    volume, missing_reason = _volumes(rows, x)
     chance, invalid_reason = _chance_level(rows)
     sizes = rows["n_params"].dropna()
     better = rows["higher_is_better"].dropna().astype(bool)
@@ -227,19 +266,42 @@ def _curve(
         metric=metric,
         higher_is_better=bool(better.iloc[0]) if len(better) else True,
         chance_level=chance,
-        n_examples=rows["n_examples_total"].to_numpy(float) if use_total else own,
+        n_examples=volume,
         score=rows["score"].to_numpy(float),
         stderr=rows["stderr"].to_numpy(float),
         n_items=rows["n_scored"].to_numpy(float),
         seed=tuple(None if pd.isna(seed) else int(seed) for seed in rows["seed"]),
-        cell_id=cells,
-        item_scores=None if selected is None else selected[0],
-        item_ids=None if selected is None else selected[1],
-        x_kind="total" if use_total else "own",
+        cell_id=tuple(str(cell) for cell in rows["cell_id"]),
+        x_kind=x,
         out_of_domain=out_of_domain,
         delta=delta,
         invalid_reason=invalid_reason,
+        missing_reason=missing_reason,
+        item_hash=_texts(rows, "item_hash") if "item_hash" in rows else None,
     )
+
+
+def _volumes(rows: pd.DataFrame, x: str) -> tuple[FloatArray, tuple[str | None, ...]]:
+    """Return each run's volume, and why a point is to be left out."""
+    column = _RUN_FIGURES.get(x, f"n_examples_{x}")
+    volume: FloatArray = rows[column].to_numpy(dtype=float, na_value=np.nan).copy()
+    if x in _RUN_FIGURES:
+        volume[(rows["n_examples_total"] == 0).to_numpy()] = 0
+    unknown = f"the run's {column} is not known"
+    reasons = [
+        f"excluded: {excluded}" if excluded else missing or (unknown if np.isnan(n) else None)
+        for n, excluded, missing in zip(
+            volume, _texts(rows, "excluded_reason"), _texts(rows, "missing_reason"), strict=True
+        )
+    ]
+    return volume, tuple(reasons)
+
+
+def _texts(rows: pd.DataFrame, column: str) -> tuple[str | None, ...]:
+    """Return a text column, None where it has no value or does not exist."""
+    if column not in rows:
+        return (None,) * len(rows)
+    return tuple(None if pd.isna(text) else str(text) for text in rows[column])
 
 
 def _chance_level(rows: pd.DataFrame) -> tuple[float | None, str | None]:

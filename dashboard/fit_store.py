@@ -1,6 +1,7 @@
 """Fits kept in the workspace by key, so that nothing known is refitted.
 
-A key is a hash of the input rows, the settings and the analysis version. Each study's result is
+A key is a hash of the input rows, the settings and the analysis version; item scores enter by the
+hash that the warehouse keeps of them, so they are read only for a fit that is not known. Each study's result is
 one file, `fits/<key>.parquet`, with one row a curve; it is written atomically, so any number of
 processes may fit at once. A file that can't be read is ignored and written again.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,14 @@ from warehouse.workspace import Workspace
 
 _SHARED = b"growthpace_shared"
 
+ItemLoader = Callable[[Sequence[CurveData]], Sequence[CurveData]]
+
 
 def fit_key(curves: Sequence[CurveData], settings: FitSettings) -> str:
-    """Return the key of a fit: equal rows, settings and analysis version give equal keys."""
+    """Return the key of a fit: equal rows, settings and analysis version give equal keys.
+
+    Curves have one key with and without their items if the warehouse gave them `item_hash`.
+    """
     digest = hashlib.sha256()
     digest.update(json.dumps([ANALYSIS_VERSION, to_plain(settings)]).encode())
     for curve in curves:
@@ -46,7 +52,8 @@ def fit_key(curves: Sequence[CurveData], settings: FitSettings) -> str:
                     "chance_level",
                     "seed",
                     "cell_id",
-                    "item_ids",
+                    "item_hash",
+                    "missing_reason",
                     "x_kind",
                     "out_of_domain",
                     "delta",
@@ -57,7 +64,8 @@ def fit_key(curves: Sequence[CurveData], settings: FitSettings) -> str:
         digest.update(json.dumps(described).encode())
         for array in (curve.n_examples, curve.score, curve.stderr, curve.n_items):
             _add_array(digest, array)
-        if curve.item_scores is not None:
+        if curve.item_hash is None and curve.item_scores is not None:
+            digest.update(json.dumps(curve.item_ids).encode())
             _add_array(digest, curve.item_scores)
     return digest.hexdigest()[:32]
 
@@ -68,6 +76,7 @@ def fit_or_load(
     settings: FitSettings,
     *,
     keep: bool = True,
+    load_items: ItemLoader | None = None,
 ) -> StudyFit:
     """Return the fits of some curves, study by study from the store where it knows them.
 
@@ -78,6 +87,9 @@ def fit_or_load(
     keep : bool
         Whether to store what is fitted anew. A workspace that can't be written to is no error:
         the fit is returned all the same.
+    load_items : callable, optional
+        Adds item scores to curves that were read without them
+        (`dashboard.evidence.load_items`); called only for studies whose fit is not known.
 
     Returns
     -------
@@ -87,7 +99,9 @@ def fit_or_load(
     studies: dict[str, list[CurveData]] = {}
     for curve in curves:
         studies.setdefault(curve.study, []).append(curve)
-    parts = [_fit_one(workspace, members, settings, keep=keep) for members in studies.values()]
+    parts = [
+        _fit_one(workspace, members, settings, keep, load_items) for members in studies.values()
+    ]
     by_key = {fit.key: fit for part in parts for fit in part.curves}
     return StudyFit(
         curves=tuple(by_key[curve.key] for curve in curves),
@@ -139,9 +153,16 @@ def store_fit(path: Path, fit: StudyFit) -> None:
 
 
 def _fit_one(
-    workspace: Workspace, curves: Sequence[CurveData], settings: FitSettings, *, keep: bool
+    workspace: Workspace,
+    curves: Sequence[CurveData],
+    settings: FitSettings,
+    keep: bool,
+    load_items: ItemLoader | None,
 ) -> StudyFit:
     """Fit one study, or read it."""
+    if load_items is not None and any(curve.item_hash is None for curve in curves):
+        # A snapshot of an older version does not know the hashes: the items must speak.
+        curves, load_items = load_items(curves), None
     path = workspace.fits / f"{fit_key(curves, settings)}.parquet"
     known = load_fit(path)
     if known is not None and [fit.key for fit in known.curves] == [c.key for c in curves]:
@@ -149,7 +170,7 @@ def _fit_one(
     # statsmodels and scipy take a second to load: only a new fit needs them.
     from dashboard.analysis.study import fit_study
 
-    fit = fit_study(curves, settings)
+    fit = fit_study(curves if load_items is None else load_items(curves), settings)
     if keep:
         try:
             store_fit(path, fit)

@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import re
 import shutil
 import tarfile
@@ -362,6 +363,8 @@ def _land(
                     f"{source}: {file.path} differs from the file of that name in "
                     f"{workspace.root}; nothing landed. Import it into another workspace."
                 )
+    # Landing files are on disk before they have their names; one call for all of them.
+    os.sync()
     for _, staged, target in sorted(moves):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(target)

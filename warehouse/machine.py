@@ -179,9 +179,7 @@ def check_file_system(name: str, file_system: str | None, *, holds_database: boo
     if file_system not in NETWORK_FILE_SYSTEMS:
         return Check(name=name, state=State.OK, detail=f"{file_system}, a local file system")
     if not holds_database:
-        return Check(
-            name=name, state=State.OK, detail=f"{file_system}; landing may lie there"
-        )
+        return Check(name=name, state=State.OK, detail=f"{file_system}; landing may lie there")
     return Check(
         name=name,
         state=State.WARN,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ def export_warehouse(workspace: Workspace, out: Path) -> TableExport:
         }
         (temporary / MANIFEST).write_text(f"{json.dumps(manifest, indent=1)}\n", "utf-8")
         temporary.chmod(0o755)
+        os.sync()
         temporary.replace(out)
     except (duckdb.Error, OSError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]

@@ -15,7 +15,8 @@ The constant is fitted and reported, and the test is against it, but it is not a
 into the curve it pulls small gains towards 0 by more than the interval admits (in simulations the
 interval of a flat ability was 0.4 points wide where runs differ by 5).
 
-Families with n - K - 1 < 1 are left out. Weights are proportional to exp(-QAICc / 2) and are
+Families with n - K - 1 < 1 are left out; where that leaves none, as with three or four runs, the
+straight line in log volume is used alone, and what it can't show is said. Weights are proportional to exp(-QAICc / 2) and are
 computed anew in every replicate; the curve shown is the weighted mean of the families.
 
 References
@@ -40,6 +41,11 @@ from dashboard.analysis.families import FAMILIES, Constant, Family, LogLinear
 from dashboard.analysis.observed import describe, fit_observed, scatter
 from dashboard.analysis.prepare import FittedRuns
 from dashboard.analysis.results import FamilyFit, FitStatus
+from dashboard.analysis.seed_noise import correlate, estimate_decay, run_correlation
+
+
+_MIN_VOLUMES = 3
+"""A straight line through two volumes fits whatever they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +71,16 @@ class CurveModel:
         Pearson overdispersion, floored at 1; None where the noise scale is not known.
     residual_stddev, residual_df : float
         Scatter of runs around the best family (log scale for losses) and its df.
+    residual_decay : float
+        How this scatter fades between volumes of one seed (`seed_noise`); infinite where runs
+        look independent and where items or standard errors tell the noise.
     """
 
     members: tuple[Member, ...]
     overdispersion: float | None
     residual_stddev: float
     residual_df: float
+    residual_decay: float
 
     @property
     def averaged(self) -> list[Member]:
@@ -121,6 +131,11 @@ def fit_families(
         and (forced or not isinstance(family, Constant))
         for family, _, cost, status, _ in fitted
     ]
+    if not any(usable) and len(runs.volumes) >= _MIN_VOLUMES:
+        usable = [
+            isinstance(family, LogLinear) and status in (FitStatus.OK, FitStatus.AT_BOUND)
+            for family, _, _, status, _ in fitted
+        ]
     richest = _richest([item for item, use in zip(fitted, usable, strict=True) if use])
     overdispersion: float | None = None
     if runs.weight_known:
@@ -145,9 +160,11 @@ def fit_families(
     weights = _observed_weights(scores, usable)
     best = int(np.argmax(weights)) if any(usable) else None
     residual_stddev, residual_df = 0.0, 1.0
+    decay = np.inf if _noise_is_told(runs) else estimate_decay(runs)
     if best is not None:
-        residual_df = max(float(n_runs - fitted[best][0].n_free), 1.0)
-        residual_stddev = scatter(runs, fitted[best][0], fitted[best][1], residual_df)
+        residual_stddev, residual_df = scatter(
+            runs, fitted[best][0], fitted[best][1], run_correlation(runs, decay)
+        )
     members = tuple(
         Member(
             family=family,
@@ -166,7 +183,25 @@ def fit_families(
         overdispersion=overdispersion,
         residual_stddev=residual_stddev,
         residual_df=residual_df,
+        residual_decay=decay,
     )
+
+
+def _noise_is_told(runs: FittedRuns) -> bool:
+    """Say whether items or standard errors tell the noise, which otherwise is residual."""
+    given = bool(np.isfinite(runs.stderr).all() and (runs.stderr > 0).any())
+    return runs.items is not None or runs.weight_known or given
+
+
+def _carry_seeds(runs: FittedRuns, model: CurveModel, scores: FloatArray) -> FloatArray:
+    """Give residual noise, drawn independently around the curve, what seeds carry."""
+    if not np.isfinite(model.residual_decay) or not model.averaged:
+        return scores
+    fitted = model.curve(runs.volumes)[runs.group][:, None]
+    if runs.response is ResponseKind.LOSS:
+        return fitted * np.exp(correlate(runs, model.residual_decay, np.log(scores / fitted)))
+    carried = fitted + correlate(runs, model.residual_decay, scores - fitted)
+    return np.clip(carried, 0, 1) if runs.response is ResponseKind.ACCURACY else carried
 
 
 def suitable_families(runs: FittedRuns, names: Sequence[str] | None) -> list[Family]:
@@ -209,6 +244,7 @@ def replicate_curves(
         Share of fits that hit the iteration cap; their best point is used.
     """
     n_runs, n_replicates = scores.shape
+    scores = _carry_seeds(runs, model, scores)
     y = runs.volume_means(scores)
     within = _within_cost(runs, scores)
     members = model.averaged

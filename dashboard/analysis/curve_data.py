@@ -12,6 +12,8 @@ from warehouse.errors import InputError
 
 FloatArray = NDArray[np.float64]
 
+_UNITS = {"tokens": "tokens", "steps": "optimizer steps", "cost": "units of cost"}
+
 
 class ResponseKind(StrEnum):
     """How a score is distributed, which fixes the likelihood and the families."""
@@ -42,8 +44,9 @@ class CurveData:
         Direction of the metric; a gain is positive when it improves.
     chance_level : float or None
         Score of a guesser that answers in form, in [0, 1); None if there is none or unknown.
-    n_examples : ndarray, shape (n_points,), count >= 0
-        Training volume of each run: own examples, or all examples where `x_kind` is "total".
+    n_examples : ndarray, shape (n_points,), >= 0
+        Training volume of each run: own examples unless `x_kind` says otherwise; NaN only for
+        points with a `missing_reason`.
     score : ndarray, shape (n_points,)
         Mean score; a NaN point is kept, shown as excluded and never fitted.
     stderr : ndarray, shape (n_points,), >= 0
@@ -60,8 +63,8 @@ class CurveData:
         Names of the items, so that several curves can share one draw of items; None means that
         the position names the item.
     x_kind : str
-        "own" or "total": what `n_examples` counts. Out-of-domain abilities have no examples of
-        their own, so their curves use the total.
+        What `n_examples` counts: "own" or "total" examples, "tokens", "steps" or "cost".
+        Out-of-domain abilities have no examples of their own, so their curves use the total.
     out_of_domain : bool
         Whether the ability is never trained on.
     delta : float or None
@@ -69,6 +72,11 @@ class CurveData:
     invalid_reason : str or None
         Why these rows can't be fitted (for example contradictory chance levels); such a curve
         gets the status `failed` with this reason.
+    missing_reason : tuple of (str or None), length n_points or 0
+        Why a point is never fitted (say, a user excluded its cell); it is shown hollow.
+    item_hash : tuple of (str or None), length n_points, or None
+        Hash of the item scores behind each point, where the warehouse knows it: part of a fit's
+        key, so that items need not be loaded to find out that a fit is known.
 
     Raises
     ------
@@ -97,6 +105,8 @@ class CurveData:
     out_of_domain: bool = False
     delta: float | None = None
     invalid_reason: str | None = None
+    missing_reason: tuple[str | None, ...] = ()
+    item_hash: tuple[str | None, ...] | None = None
 
     def __post_init__(self) -> None:
         """Normalise arrays and refuse what can't be a curve."""
@@ -107,10 +117,15 @@ class CurveData:
         object.__setattr__(self, "seed", tuple(self.seed))
         object.__setattr__(self, "cell_id", tuple(self.cell_id))
         n_points = len(self.n_examples)
+        reasons = tuple(self.missing_reason) or (None,) * n_points
+        object.__setattr__(self, "missing_reason", reasons)
         lengths = {
             name: len(getattr(self, name))
-            for name in ("score", "stderr", "n_items", "seed", "cell_id")
+            for name in ("score", "stderr", "n_items", "seed", "cell_id", "missing_reason")
         }
+        if self.item_hash is not None:
+            object.__setattr__(self, "item_hash", tuple(self.item_hash))
+            lengths["item_hash"] = len(self.item_hash)
         if self.item_scores is not None:
             lengths["item_scores"] = len(self.item_scores)
         for name, length in lengths.items():
@@ -127,7 +142,8 @@ class CurveData:
                     f"{self.title}: {len(self.item_ids)} item ids for {n_columns} items; "
                     "give one an item."
                 )
-        bad = ~np.isfinite(self.n_examples) | (self.n_examples < 0)
+        told = np.array([reason is not None for reason in self.missing_reason], dtype=bool)
+        bad = (~np.isfinite(self.n_examples) & ~told) | (self.n_examples < 0)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
             raise InputError(
@@ -187,6 +203,11 @@ class CurveData:
             return ResponseKind.LOSS
         inside = bool(((score >= 0) & (score <= 1)).all())
         return ResponseKind.ACCURACY if inside else ResponseKind.SCORE
+
+
+def unit_of(x_kind: str) -> str:
+    """Return what volumes of a kind are counted in, for messages."""
+    return _UNITS.get(x_kind, "examples")
 
 
 def _freeze(curve: CurveData, name: str, n_dims: int) -> None:

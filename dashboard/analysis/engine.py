@@ -5,7 +5,8 @@ It minimises, for B curves at once that share their U volumes,
 - accuracies: the binomial quasi-deviance
   2 sum_u w_u [y log(y / mu) + (1 - y) log((1 - y) / (1 - mu))], by Fisher scoring (iteratively
   reweighted least squares with variance mu (1 - mu) / w);
-- losses: sum_u w_u (log y - log mu)^2;
+- losses: sum_u w_u (log y - log mu)^2, or Huber's function of the residual where a family states
+  its threshold delta: r^2 up to delta, 2 delta |r| - delta^2 beyond, by reweighting;
 - other scores: sum_u w_u (y - mu)^2.
 
 Runs at the same volume enter as their weighted mean: the score equations are linear in y, so the
@@ -38,6 +39,8 @@ _LAMBDA_STOP = 1e10
 _IDLE_STOP = 5
 """Accepted steps in a row that change nothing beyond rounding: the optimum is reached."""
 _TINY = 1e-300
+_SMALL_BATCH = 64
+"""Up to so many curves, calls cost more than arithmetic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Precision:
 
 
 FINAL = Precision(tolerance=1e-13, max_iterations=400, n_starts=8)
-REPLICATE = Precision(tolerance=1e-3, max_iterations=25, n_starts=1)
+REPLICATE = Precision(tolerance=1e-3, max_iterations=40, n_starts=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,13 @@ class Terms:
 
 
 def deviance_terms(
-    family: Family, response: ResponseKind, y: FloatArray, weight: FloatArray, u: FloatArray
+    family: Family,
+    response: ResponseKind,
+    y: FloatArray,
+    weight: FloatArray,
+    u: FloatArray,
+    *,
+    robust: bool = True,
 ) -> Terms:
     """Return cost, gradient and curvature of a batch at u.
 
@@ -85,9 +94,11 @@ def deviance_terms(
     y : ndarray, shape (U, B)
         Mean scores; logs of them for losses.
     weight : ndarray, shape (U, 1)
-        Items (accuracies) or runs.
+        Items (accuracies) or runs; (U, B) where curves of a batch differ in weight.
     u : ndarray, shape (k, B)
         Working parameters.
+    robust : bool
+        Whether a family's Huber threshold counts.
     """
     value, jacobian = family.evaluate(u, family.n)
     if response is ResponseKind.ACCURACY:
@@ -103,11 +114,21 @@ def deviance_terms(
             residual = y - np.log(value)
         else:
             residual = y - value
-        cost = (w * residual**2).sum(axis=0)
+        if family.huber is None or not robust:
+            cost = (w * residual**2).sum(axis=0)
+        else:
+            size, delta = np.abs(residual), family.huber
+            small = size <= delta
+            cost = (w * np.where(small, size**2, 2 * delta * size - delta**2)).sum(axis=0)
+            w = w * np.where(small, 1.0, delta / np.maximum(size, delta))
     weighted = jacobian * w
     gradient = (weighted * residual).sum(axis=1)
-    k = len(u)
-    curvature = np.empty((k, k, u.shape[1]))
+    k, n_curves = u.shape
+    if n_curves <= _SMALL_BATCH:
+        product = weighted.transpose(2, 0, 1) @ jacobian.transpose(2, 1, 0)
+        curvature = np.ascontiguousarray(product.transpose(1, 2, 0))
+        return Terms(cost=cost, gradient=gradient, curvature=curvature)
+    curvature = np.empty((k, k, n_curves))
     for i in range(k):
         for j in range(i + 1):
             curvature[i, j] = curvature[j, i] = (weighted[i] * jacobian[j]).sum(axis=0)
@@ -137,7 +158,7 @@ def fit_batch(
     ----------
     y : ndarray, shape (U, B)
         Mean score of each volume of `family.n`, in score units (losses: not yet logged).
-    weight : ndarray, shape (U,)
+    weight : ndarray, shape (U,) or (U, B)
         Items (accuracies) or runs behind each mean.
     start : ndarray, shape (k,), optional
         A further start, for example the optimum of the observed curve.
@@ -147,7 +168,8 @@ def fit_batch(
     BatchFit
         `cost` is the deviance (accuracies) or the residual sum of squares.
     """
-    w = np.asarray(weight, dtype=float)[:, None]
+    w = np.asarray(weight, dtype=float)
+    w = w[:, None] if w.ndim == 1 else w
     target = np.log(y) if response is ResponseKind.LOSS else y
     screening = w / y.mean(axis=1, keepdims=True) ** 2 if response is ResponseKind.LOSS else w
     candidates = family.starts(y, screening, precision.n_starts)
@@ -160,7 +182,8 @@ def fit_batch(
         n_starts = candidates.shape[1]
     u0 = candidates.reshape(k, n_starts * n_curves)
     tiled = np.tile(target, (1, n_starts))
-    u, cost, converged, n_iterations = _minimise(family, response, tiled, w, u0, precision)
+    weights = w if w.shape[1] == 1 else np.tile(w, (1, n_starts))
+    u, cost, converged, n_iterations = _minimise(family, response, tiled, weights, u0, precision)
     best = cost.reshape(n_starts, n_curves).argmin(axis=0)
     pick = best * n_curves + np.arange(n_curves)
     floor = saturated_cost(response, target, w)
@@ -233,6 +256,7 @@ def _minimise(
             active, u, cost, damping = active[keep], u[:, keep], cost[keep], damping[keep]
             idle = idle[keep]
             gradient, curvature, y = gradient[:, keep], curvature[:, :, keep], y[:, keep]
+            w = w if w.shape[1] == 1 else w[:, keep]
     result[:, active] = u
     final_cost[active] = cost
     return result, final_cost, converged, iteration
@@ -242,8 +266,12 @@ def _solve(
     curvature: FloatArray, gradient: FloatArray, damping: FloatArray, held: NDArray[np.bool_]
 ) -> FloatArray:
     """Solve (H + damping diag H) step = g by Cholesky over the batch; held parameters stay."""
-    k = len(gradient)
+    k, n_curves = gradient.shape
     free = ~held
+    if n_curves <= _SMALL_BATCH:
+        step = _solve_few(curvature, gradient, damping, free)
+        if step is not None:
+            return step
     factor: list[list[FloatArray]] = []
     forward: list[FloatArray] = []
     for i in range(k):
@@ -264,10 +292,27 @@ def _solve(
         for m in range(i):
             value = value - row[m] * forward[m]
         forward.append(value / row[i])
-    step: list[FloatArray] = [np.empty(0)] * k
+    backward: list[FloatArray] = [np.empty(0)] * k
     for i in reversed(range(k)):
         value = forward[i]
         for m in range(i + 1, k):
-            value = value - factor[m][i] * step[m]
-        step[i] = value / factor[i][i]
-    return np.stack(step)
+            value = value - factor[m][i] * backward[m]
+        backward[i] = value / factor[i][i]
+    return np.stack(backward)
+
+
+def _solve_few(
+    curvature: FloatArray, gradient: FloatArray, damping: FloatArray, free: NDArray[np.bool_]
+) -> FloatArray | None:
+    """Solve by LAPACK, which is quicker for few curves; None if a system is singular."""
+    diagonal = np.einsum("iib->ib", curvature)
+    scale = np.where(free & (diagonal > _TINY), np.sqrt(np.maximum(diagonal, _TINY)), np.inf)
+    # Held and flat parameters get a row of the identity and no step.
+    system = (curvature / scale[:, None] / scale).transpose(2, 0, 1).copy()
+    index = np.arange(len(gradient))
+    system[:, index, index] = 1 + damping[:, None]
+    try:
+        step = np.linalg.solve(system, (gradient / scale).T[:, :, None])[:, :, 0].T
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(step / scale) if np.isfinite(step).all() else None

@@ -2,10 +2,19 @@ r"""Beyond the observed range: methods weighted, and intervals sized, by backtes
 
 The family that fits best is not the one that predicts best. So every method is refitted on
 prefixes of every curve of the study, asked for the held-back larger volumes, and judged by its
-errors at the same horizon h = target volume / largest fitted volume. A prediction averages the
-methods with weights proportional to (mean squared error)^-2, its interval is the quantile of the
-averaged method's absolute errors on the *other* curves. Errors are on the log for losses and in
-score units otherwise.
+errors e there; on the log for losses, in score units otherwise. With h = target volume / largest
+fitted volume, method j's score for a horizon H is
+
+    r_j = (S m_j + 1) / (S + 1),    m_j = sum_i v_i (e_ij^2 / mean_k e_ik^2) / sum_i v_i,
+
+where v_i = min(h_i / H, H / h_i), so that a long horizon, which has few cases of its own, borrows
+from shorter ones; errors are taken relative to the case, so that no single curve or long horizon
+decides alone; and S counts the starting volumes behind the cases, so that little backtest pulls
+the weights towards the plain mean. Weights are proportional to r_j^-2. The interval is the
+quantile of the averaged method's absolute errors at the same horizon on the *other* curves.
+
+A family takes part where it has a volume to spare: with as many parameters as volumes it bends to
+every wobble, and errors made like that say nothing about a start with more volumes.
 
 Methods: the growth families of `BACKTEST_FAMILIES`, `tail_line` (a straight line through the last
 three volumes, log loss or logit accuracy against log volume) and `last_value`.
@@ -17,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from dashboard.analysis.curve_data import FloatArray, ResponseKind
@@ -48,7 +58,10 @@ _PRECISION = Precision(tolerance=1e-6, max_iterations=150, n_starts=5)
 
 @dataclass(frozen=True, kw_only=True)
 class _Case:
-    """One backtest: errors of all methods for one curve, origin and target."""
+    """One backtest: errors of all methods for one curve, origin and target.
+
+    `errors` is NaN for families without a volume to spare.
+    """
 
     curve: int
     origin: float
@@ -102,15 +115,16 @@ class Extrapolator:
             supported, cases = _same_horizon(group.cases, horizon)
             if not cases:
                 continue
-            weights = _method_weights(cases)
-            absolute = np.abs(np.array([case.errors for case in cases])).mean(axis=0)
-            for name, error, weight in zip(group.methods, absolute, weights, strict=True):
+            weights = _method_weights(group.cases, horizon, _can_predict(runs))
+            absolute = np.abs(np.array([case.errors for case in cases]))
+            for index_of, (name, weight) in enumerate(zip(group.methods, weights, strict=True)):
+                errors = absolute[np.isfinite(absolute[:, index_of]), index_of]
                 found[name, supported] = BacktestError(
                     family=name,
                     horizon=supported,
-                    error=float(error),
+                    error=float(errors.mean()) if errors.size else None,
                     weight=float(weight),
-                    n_predictions=len(cases),
+                    n_predictions=errors.size,
                 )
         return tuple(found.values())
 
@@ -130,10 +144,11 @@ class Extrapolator:
         if group is None or not group.cases:
             return self._guess_wide(runs, volume, guesses)
         supported, cases = _same_horizon(group.cases, horizon)
-        others = [case for case in cases if case.curve != index] or list(cases)
-        weights = _method_weights(others)
-        centre = float(weights @ guesses)
-        errors = np.abs(np.array([case.errors for case in others]) @ weights)
+        others = [case for case in group.cases if case.curve != index] or list(group.cases)
+        weights = _method_weights(others, horizon, np.isfinite(guesses))
+        centre = _average(guesses[None], weights)[0]
+        near = [case for case in cases if case.curve != index] or list(cases)
+        errors = np.abs(_average(np.array([case.errors for case in near]), weights))
         half = _upper_quantile(errors, level)
         reached = abs(np.log2(horizon / supported)) <= _SAME_HORIZON
         origins = {case.origin for case in cases}
@@ -163,9 +178,9 @@ class Extrapolator:
 
     def _guess_wide(self, runs: FittedRuns, volume: float, guesses: FloatArray) -> Prediction:
         """Predict without any backtest: a guess with an interval that says so."""
-        centre = float(np.mean(guesses))
-        last = float(guesses[-1])
-        spread = 2 * max(abs(centre - last), float(np.ptp(guesses)), 1e-3)
+        known = guesses[np.isfinite(guesses)]
+        centre, last = float(known.mean()), float(known[-1])
+        spread = 2 * max(abs(centre - last), float(np.ptp(known)), 1e-3)
         low, high = _unlink(runs, centre - spread), _unlink(runs, centre + spread)
         if runs.response is ResponseKind.ACCURACY:
             low, high = 0.0, 1.0
@@ -181,7 +196,10 @@ class Extrapolator:
         )
 
     def _guesses(self, runs: FittedRuns, volume: float) -> FloatArray:
-        """Return every method's prediction of one curve, on the error scale, last_value last."""
+        """Return every method's prediction of one curve, on the error scale, last_value last.
+
+        NaN for families without a volume to spare.
+        """
         y = runs.volume_means(runs.score[:, None])
         predicted = _predict_all(runs, y, len(runs.volumes), np.array([volume]))
         return _link(runs, predicted)[:, 0, 0]
@@ -234,15 +252,18 @@ def _backtest_batch(runs: FittedRuns, y: FloatArray, members: list[int]) -> list
 
 
 def _predict_all(runs: FittedRuns, y: FloatArray, end: int, n: FloatArray) -> FloatArray:
-    """Return predictions (methods, len(n), B) of all methods from the first `end` volumes."""
+    """Return predictions (methods, len(n), B) of all methods from the first `end` volumes.
+
+    NaN for families that have as many free parameters as volumes.
+    """
     volumes = runs.volumes[:end]
     seen = y[:end]
     weight = runs.volume_weight[:end]
     values: list[FloatArray] = []
     for name in BACKTEST_FAMILIES[runs.response]:
         family = _family(name, volumes, runs)
-        if family.n_free > end:
-            values.append(np.broadcast_to(seen[-1], (len(n), y.shape[1])))
+        if family.n_free >= end:
+            values.append(np.full((len(n), y.shape[1]), np.nan))
             continue
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             batch = fit_batch(family, runs.response, seen, weight, _PRECISION)
@@ -303,11 +324,39 @@ def _same_horizon(cases: Sequence[_Case], horizon: float) -> tuple[float, list[_
     ]
 
 
-def _method_weights(cases: Sequence[_Case]) -> FloatArray:
-    """Return weights of the methods, shape (M,), that sum to 1."""
-    squares = np.array([case.errors for case in cases]) ** 2
-    raw = np.maximum(squares.mean(axis=0), 1e-12) ** -_POWER
+def _can_predict(runs: FittedRuns) -> NDArray[np.bool_]:
+    """Say which methods have a volume to spare on a curve, shape (M,)."""
+    free = [_family(name, runs.volumes, runs).n_free for name in BACKTEST_FAMILIES[runs.response]]
+    return np.array([n_free < len(runs.volumes) for n_free in (*free, 2, 1)])
+
+
+def _method_weights(
+    cases: Sequence[_Case], horizon: float, usable: NDArray[np.bool_]
+) -> FloatArray:
+    """Return weights of the methods for a horizon, shape (M,), summing to 1 over usable ones.
+
+    Methods are compared on the cases that judge all that any case judges; one that no case
+    judges counts as an average one.
+    """
+    errors = np.array([case.errors for case in cases])
+    judged = np.isfinite(errors).any(axis=0)
+    complete = np.isfinite(errors[:, judged]).all(axis=1)
+    squares = errors[complete][:, judged] ** 2
+    relative = squares / np.maximum(squares.mean(axis=1, keepdims=True), 1e-24)
+    chosen = [case for case, use in zip(cases, complete, strict=True) if use]
+    nearness = 0.5 ** np.abs(np.log2([case.horizon / horizon for case in chosen]))
+    n_origins = len({case.origin for case in chosen})
+    score = np.ones(errors.shape[1])
+    score[judged] = (n_origins * (nearness @ relative / nearness.sum()) + 1) / (n_origins + 1)
+    raw = np.where(usable, score**-_POWER, 0.0)
     return np.asarray(raw / raw.sum())
+
+
+def _average(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return weighted means of rows, (C, M) -> (C,), over the methods that each row has."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0) @ weights
+    return np.asarray(total / np.maximum(known @ weights, 1e-300))
 
 
 def _upper_quantile(errors: FloatArray, level: float) -> float:

@@ -44,6 +44,8 @@ class Family(ABC):
         Name in settings, results and JSON.
     symbols : tuple of str
         Natural parameters.
+    huber : float or None
+        Residuals beyond it count in proportion to their size, not its square.
     lower, upper : ndarray, shape (k,)
         Bounds of the working parameters; equal bounds fix a parameter.
     """
@@ -51,6 +53,7 @@ class Family(ABC):
     name: ClassVar[str]
     symbols: ClassVar[tuple[str, ...]]
     responses: ClassVar[frozenset[ResponseKind]] = frozenset(ResponseKind)
+    huber: ClassVar[float | None] = None
     lower: FloatArray
     upper: FloatArray
 
@@ -156,17 +159,20 @@ class Constant(Family):
 
 
 class LogLinear(Family):
-    r"""mu(n) = floor + (1 - floor) expit(a + b log(1 + n / n0)), n0 the smallest non-zero volume.
+    r"""A straight line in log volume: mu(n) = floor + (1 - floor) expit(a + b x) for accuracies.
 
-    Working and natural parameters are the same: floor in [0, chance], a, b. Without a chance
-    level, or with `fixed_floor`, the floor is 0, which leaves a logistic curve in log volume. At
-    n = 0 the value is floor + (1 - floor) expit(a), which may lie below chance: a model that
-    can't answer in form does. Accuracies only.
+    x = log(1 + n / n0), n0 the smallest non-zero volume. Working and natural parameters are the
+    same: floor in [0, chance], a, b. Without a chance level, or with `fixed_floor`, the floor is
+    0, which leaves a logistic curve in log volume. At n = 0 the value is
+    floor + (1 - floor) expit(a), which may lie below chance: a model that can't answer in form
+    does.
+
+    Losses: exp(a + b x), other scores: a + b x, both with a floor of 0 and, where n = 0 is not
+    part of the curve, x = log(n / n0), which makes a loss a power law without a floor.
     """
 
     name = "log_linear"
     symbols = ("floor", "a", "b")
-    responses = frozenset({ResponseKind.ACCURACY})
 
     def __init__(
         self,
@@ -181,13 +187,29 @@ class LogLinear(Family):
         super().__init__(n, response, chance)
 
     def _bounds(self) -> list[tuple[float, float]]:
+        if self.response is not ResponseKind.ACCURACY:
+            wide = 20.0 if self.response is ResponseKind.LOSS else np.inf
+            return [(0.0, 0.0), (-wide, wide), (-wide, wide)]
         top = 0.0 if self._fixed_floor or self.chance is None else self.chance
         return [(0.0, top), (-20.0, 20.0), (-20.0, 20.0)]
 
+    def _x(self, n: FloatArray) -> FloatArray:
+        """Return x, shape (U, 1)."""
+        ratio = n / self.n_unit
+        if self.response is ResponseKind.ACCURACY or (self.n == 0).any():
+            return np.asarray(np.log1p(ratio)[:, None])
+        return np.asarray(np.log(np.maximum(ratio, _SMALL))[:, None])
+
     def evaluate(self, u: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return values and gradient."""
-        x = np.log1p(n / self.n_unit)[:, None]
-        e = expit(u[1] + u[2] * x)
+        x = self._x(n)
+        line = u[1] + u[2] * x
+        if self.response is not ResponseKind.ACCURACY:
+            loss = self.response is ResponseKind.LOSS
+            value = np.exp(np.clip(line, -700, 700)) if loss else line
+            slope = value if loss else np.ones_like(line)
+            return value, np.stack([np.zeros_like(line), slope, slope * x])
+        e = expit(line)
         room = 1 - u[0]
         slope = room * e * (1 - e)
         gradient = np.empty((3, *e.shape))
@@ -197,8 +219,13 @@ class LogLinear(Family):
         return u[0] + room * e, gradient
 
     def starts(self, y: FloatArray, weight: FloatArray, n_starts: int) -> FloatArray:
-        """Return regressions of the logit above several floors on log volume."""
-        x = np.log1p(self.n / self.n_unit)[:, None]
+        """Return regressions on log volume: of the logit above several floors, of log or score."""
+        x = self._x(self.n)
+        if self.response is not ResponseKind.ACCURACY:
+            loss = self.response is ResponseKind.LOSS
+            a, b = _line(x, np.log(y) if loss else y, weight)
+            single = np.stack([np.zeros_like(a), a, b])[:, None]
+            return np.repeat(single, n_starts, axis=1)
         shares = np.array([0.0, 0.5, 0.9]) if self.upper[0] > 0 else np.zeros(1)
         candidates = np.empty((3, len(shares), y.shape[1]))
         error = np.empty((len(shares), y.shape[1]))
@@ -207,16 +234,9 @@ class LogLinear(Family):
             above = np.clip((y - floor) / (1 - floor), 0.01, 0.99)
             z = logit(above)
             # Weights of the logit scale, so that clipped points hardly count.
-            w = weight * above * (1 - above)
-            total = w.sum(axis=0)
-            x_mean = (w * x).sum(axis=0) / total
-            z_mean = (w * z).sum(axis=0) / total
-            spread = (w * (x - x_mean) ** 2).sum(axis=0)
-            b = (w * (x - x_mean) * (z - z_mean)).sum(axis=0) / np.maximum(spread, _SMALL)
-            candidates[0, index] = floor
-            candidates[1, index] = z_mean - b * x_mean
-            candidates[2, index] = b
-            value = floor + (1 - floor) * expit(candidates[1, index] + b * x)
+            a, b = _line(x, z, weight * above * (1 - above))
+            candidates[:, index] = np.stack([np.full_like(a, floor), a, b])
+            value = floor + (1 - floor) * expit(a + b * x)
             error[index] = (weight * (y - value) ** 2).sum(axis=0)
         return _best(candidates, error, n_starts)
 
@@ -529,6 +549,16 @@ def _power(
         w[zero] = 0
         log_w[zero] = 0
     return w, log_w, exponent
+
+
+def _line(x: FloatArray, z: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return intercept and slope, each (B,), of weighted regressions of z (U, B) on x (U, 1)."""
+    total = w.sum(axis=0)
+    x_mean = (w * x).sum(axis=0) / total
+    z_mean = (w * z).sum(axis=0) / total
+    spread = (w * (x - x_mean) ** 2).sum(axis=0)
+    slope = (w * (x - x_mean) * (z - z_mean)).sum(axis=0) / np.maximum(spread, _SMALL)
+    return np.asarray(z_mean - slope * x_mean), np.asarray(slope)
 
 
 def _grid(*axes: FloatArray) -> FloatArray:

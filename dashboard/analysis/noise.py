@@ -12,6 +12,10 @@ sigma^2 is estimated by weighted least squares over all volumes with repeated se
 study and once for every curve, and the curve's estimate is shrunk towards the study's in
 proportion to their degrees of freedom (as limma does for variances [1]_).
 
+The abilities of one run share its training, so their run noise is correlated. Items differ between
+abilities, so products of two abilities' deviations d = (score - volume mean) / (sigma sqrt(v)) in
+the same run have expectation r (S - 1) / S with S seeds; `run_correlation` averages them.
+
 References
 ----------
 .. [1] Smyth, "Linear models and empirical Bayes methods for assessing differential expression in
@@ -30,6 +34,8 @@ from dashboard.analysis.prepare import FittedRuns
 from dashboard.analysis.results import RunNoise
 
 _PASSES = 25
+_LEAST_STDDEV = 0.02
+"""Run noise below this says nothing about its correlation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +111,58 @@ def pool_run_noise(
         prior_df=float(prior),
     )
     return pool, noises
+
+
+def run_correlation(
+    curves: Sequence[FittedRuns],
+    noises: Sequence[CurveNoise | None],
+    cells: Sequence[Sequence[str]],
+) -> float:
+    """Estimate the correlation of run noise between abilities scored on the same runs.
+
+    Parameters
+    ----------
+    curves : sequence of FittedRuns
+        Curves of one study and one `response`.
+    noises : sequence of (CurveNoise or None)
+        Their run noise.
+    cells : sequence of sequence of str
+        Which run each fitted run is, length P for each curve: runs with equal names share training.
+
+    Returns
+    -------
+    float
+        In [0, 0.95]; an estimate r with standard error s is shrunk by r^2 / (r^2 + s^2). 0 where
+        no run with a sibling seed is scored on two abilities.
+    """
+    deviations: dict[str, list[float]] = {}
+    share: dict[str, float] = {}
+    for runs, noise, names in zip(curves, noises, cells, strict=True):
+        if noise is None or noise.stddev < _LEAST_STDDEV:
+            continue
+        for volume in range(len(runs.volumes)):
+            members = np.flatnonzero((runs.group == volume) & ~runs.is_base)
+            slope = _squared_slope(runs.response, runs.score[members]) if len(members) else 0.0
+            if len(members) < 2 or slope <= 0:
+                continue
+            scaled = (runs.score[members] - runs.score[members].mean()) / (
+                noise.stddev * np.sqrt(slope)
+            )
+            for index, value in zip(members.tolist(), scaled.tolist(), strict=True):
+                deviations.setdefault(names[index], []).append(value)
+                share[names[index]] = 1 - 1 / len(members)
+    products, expected = [], 0.0
+    for cell, values in deviations.items():
+        d = np.array(values)
+        products.append(float(d.sum() ** 2 - (d**2).sum()) / 2)
+        expected += share[cell] * len(d) * (len(d) - 1) / 2
+    if expected == 0:
+        return 0.0
+    estimate = sum(products) / expected
+    if estimate <= 0:
+        return 0.0
+    doubt = sum(product**2 for product in products) / expected**2
+    return float(min(estimate**3 / (estimate**2 + doubt), 0.95))
 
 
 def _collect(curves: Sequence[FittedRuns]) -> _Groups:

@@ -142,9 +142,28 @@ def describe(
     )
 
 
-def scatter(runs: FittedRuns, family: Family, u: FloatArray, df: float) -> float:
-    """Return the residual standard deviation on `df` degrees of freedom (log scale for losses)."""
-    return float(np.sqrt((_residuals(runs, family, u) ** 2).sum() / df))
+def scatter(
+    runs: FittedRuns, family: Family, u: FloatArray, correlation: FloatArray
+) -> tuple[float, float]:
+    r"""Return the residual standard deviation (log scale for losses) and its degrees of freedom.
+
+    With M = I - H, H the projection on the curve's gradient, and R the runs' correlation, residual
+    squares have expectation sigma^2 tr(MR), and tr(MR)^2 / tr(MRMR) degrees of freedom
+    (Satterthwaite): n - k for independent runs, less for correlated ones, whose common luck the
+    curve follows.
+    """
+    value, jacobian = family.evaluate(u[:, None], runs.volumes)
+    if runs.response is ResponseKind.LOSS:
+        jacobian = jacobian / np.maximum(value, 1e-300)
+    moved = jacobian[family.upper > family.lower][:, runs.group, 0].T
+    basis = np.linalg.qr(moved)[0]
+    rest = correlation - basis @ (basis.T @ correlation)
+    expected = float(np.trace(rest))
+    if expected <= 1e-9 * len(rest):
+        return 0.0, 1.0
+    df = max(expected**2 / max(float((rest * rest.T).sum()), 1e-300), 1.0)
+    total = float((_residuals(runs, family, u) ** 2).sum())
+    return float(np.sqrt(total / max(expected, 1.0))), df
 
 
 def _working_names(family: Family) -> list[str]:

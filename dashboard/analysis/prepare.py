@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.analysis.curve_data import CurveData, FloatArray, ResponseKind
+from dashboard.analysis.curve_data import CurveData, FloatArray, ResponseKind, unit_of
 from dashboard.analysis.results import FitStatus, ObservedPoints
 from dashboard.analysis.settings import FitSettings
 
@@ -30,6 +32,8 @@ class FittedRuns:
         Whether weights set the scale of the noise; otherwise it is estimated from residuals.
     is_base : ndarray of bool, shape (P,)
         Runs without run-level noise.
+    seed : tuple of (int or None), length P
+        Data seed of each run.
     items : ndarray, shape (P, m), or None
         Item scores, NaN where missing; None where items can't stand in for the score.
     volumes : ndarray, shape (U,)
@@ -47,6 +51,7 @@ class FittedRuns:
     weight: FloatArray
     weight_known: bool
     is_base: NDArray[np.bool_]
+    seed: tuple[int | None, ...]
     items: FloatArray | None
     volumes: FloatArray
     group: NDArray[np.intp]
@@ -87,8 +92,8 @@ class Prepared:
 def prepare_curve(data: CurveData, settings: FitSettings) -> Prepared:
     """Decide which runs of a curve are fitted.
 
-    Excluded, each with its reason: runs without a score, runs beyond `settings.max_examples`, and
-    the base model of a loss curve unless `settings.include_base` (zero-shot loss is off the law
+    Excluded, each with its reason: runs that the data call missing, runs without a score, runs
+    beyond `settings.max_examples`, and the base model of a loss curve unless `settings.include_base` (zero-shot loss is off the law
     that fine-tuned losses follow).
 
     Returns
@@ -125,13 +130,15 @@ def prepare_curve(data: CurveData, settings: FitSettings) -> Prepared:
     if n_used < 2:
         return without_fit(
             FitStatus.TOO_FEW_POINTS,
-            f"{n_used} of {len(used)} runs can be fitted; a curve needs at least two volumes.",
+            f"{n_used} of {len(used)} runs can be fitted{_main_reason(excluded)}; a curve needs at "
+            "least two volumes.",
         )
     runs = _fitted_runs(data, response, used)
     if len(runs.volumes) < 2:
         return without_fit(
             FitStatus.NOT_IDENTIFIED,
-            f"all {n_used} runs have {runs.volumes[0]:g} examples; growth needs different volumes.",
+            f"all {n_used} runs have {runs.volumes[0]:g} {unit_of(data.x_kind)}; "
+            "growth needs different volumes.",
         )
     return Prepared(points=points, response=response, runs=runs, status=FitStatus.OK, reason=None)
 
@@ -161,6 +168,8 @@ def _exclusion(
     data: CurveData, response: ResponseKind, settings: FitSettings, index: int
 ) -> str | None:
     """Return why a point is not fitted, or None."""
+    if data.missing_reason[index] is not None:
+        return data.missing_reason[index]
     if not np.isfinite(data.score[index]):
         return "the score is missing"
     if settings.max_examples is not None and data.n_examples[index] > settings.max_examples:
@@ -168,6 +177,12 @@ def _exclusion(
     if response is ResponseKind.LOSS and data.n_examples[index] == 0 and not settings.include_base:
         return "the base model is not part of a loss curve (--include-base adds it)"
     return None
+
+
+def _main_reason(excluded: Sequence[str | None]) -> str:
+    """Return why most points are left out, in brackets."""
+    reasons = Counter(reason for reason in excluded if reason is not None)
+    return f" ({reasons.most_common(1)[0][0]})" if reasons else ""
 
 
 def _range_problem(data: CurveData, response: ResponseKind, used: NDArray[np.bool_]) -> str | None:
@@ -194,7 +209,7 @@ def _fitted_runs(data: CurveData, response: ResponseKind, used: NDArray[np.bool_
     score = np.array(data.score[keep])
     stderr = np.array(data.stderr[keep])
     items = _usable_items(data, keep)
-    weight, known = _weights(response, score, stderr, data.n_items[keep], items)
+    weight, known = run_weights(response, score, stderr, data.n_items[keep], items)
     return FittedRuns(
         data=data,
         response=response,
@@ -205,6 +220,7 @@ def _fitted_runs(data: CurveData, response: ResponseKind, used: NDArray[np.bool_
         weight=weight,
         weight_known=known,
         is_base=data.is_base[keep],
+        seed=tuple(data.seed[index] for index in keep),
         items=items,
         volumes=volumes,
         group=group.astype(np.intp),
@@ -226,7 +242,7 @@ def _usable_items(data: CurveData, keep: NDArray[np.intp]) -> FloatArray | None:
     return items
 
 
-def _weights(
+def run_weights(
     response: ResponseKind,
     score: FloatArray,
     stderr: FloatArray,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.analysis.curve_data import ResponseKind
+from dashboard.analysis.curve_data import ResponseKind, unit_of
 from dashboard.analysis.results import CurveFit, Interval, IntervalKind, Label
 
 _CAVEATS = {
@@ -38,11 +38,13 @@ def read_curve(fit: CurveFit) -> str:
     else:
         parts.append(f"no label, since {_lower(fit.label_reason or 'none applies')}")
     if fit.half_gain_examples is not None:
-        parts.append(f"half of it by {_count(fit.half_gain_examples.estimate)} examples")
+        parts.append(
+            f"half of it by {_count(fit.half_gain_examples.estimate)} {unit_of(fit.x_kind)}"
+        )
     caveat = _CAVEATS.get(fit.noise) if fit.noise is not None else None
     if caveat is not None:
         parts.append(caveat)
-    if not fit.drawable and fit.reason is not None:
+    if fit.reason is not None:
         parts.append(_lower(fit.reason))
     return "; ".join(parts) + "."
 

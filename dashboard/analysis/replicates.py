@@ -5,6 +5,11 @@ score is y* = sum_j c_j x_j / sum_j c_j with multinomial counts c. Run noise is 
 scale: logit y** = logit y* + sigma z for accuracies, log for losses. The base model is one
 evaluation of a fixed model: items, but no run noise.
 
+From eight seeds on, seeds are resampled as clusters instead: a replicate draws whole seeds with
+replacement, the same ones for every volume and ability of a base model and source, so what one
+training draw does to several volumes stays together. Deviations from the volume's mean are
+stretched by sqrt(S / (S - 1)), which a bootstrap of S clusters lacks.
+
 At 0 and 1 the bootstrap knows no variance, so such scores are drawn from the Jeffreys posterior
 Beta(right + 1/2, wrong + 1/2) instead; 0 of m items right then has an upper 97.5% bound of about
 2.5 / m.
@@ -13,10 +18,12 @@ Beta(right + 1/2, wrong + 1/2) instead; 0 of m items right then has an upper 97.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
@@ -24,6 +31,10 @@ from dashboard.analysis.curve_data import FloatArray, ResponseKind
 from dashboard.analysis.noise import CurveNoise
 from dashboard.analysis.prepare import FittedRuns
 from dashboard.analysis.results import Interval, IntervalKind
+from dashboard.analysis.settings import FitSettings
+
+CLUSTER_SEEDS = 8
+"""Seeds from which on they are resampled as clusters; a bootstrap of fewer is too narrow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +83,64 @@ def noise_kind(runs: FittedRuns, noise: CurveNoise | None) -> IntervalKind:
     return IntervalKind.RESIDUAL
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeedDraws:
+    """Which run stands in for which: indices of shape (P, B), and the number of seeds."""
+
+    rows: NDArray[np.intp]
+    n_seeds: int
+
+
+def draw_seeds(
+    runs: FittedRuns, seeds: Sequence[int | None], settings: FitSettings
+) -> SeedDraws | None:
+    """Draw seeds with replacement, or return None where they are few or differ between volumes.
+
+    `seeds` are those of the runs, length P. The draw depends on the study, base model and data
+    source only, so that the abilities of one run stay together.
+    """
+    trained = np.flatnonzero(~runs.is_base)
+    seed = np.array([-1 if value is None else value for value in seeds])
+    order = trained[np.lexsort((seed[trained], runs.group[trained]))]
+    volumes, counts = np.unique(runs.group[order], return_counts=True)
+    n_seeds = int(counts[0]) if counts.size else 0
+    if n_seeds < CLUSTER_SEEDS or (counts != n_seeds).any():
+        return None
+    table = order.reshape(len(volumes), n_seeds)
+    if (seed[table] != seed[table[0]]).any() or len(set(seed[table[0]])) < n_seeds:
+        return None
+    data = runs.data
+    name = "\x1f".join((data.study, data.base_model, data.data_source, "seeds"))
+    rng = np.random.default_rng([settings.seed, zlib.crc32(name.encode())])
+    drawn = rng.integers(n_seeds, size=(n_seeds, settings.n_replicates))
+    rows = np.repeat(np.arange(len(runs.score))[:, None], settings.n_replicates, axis=1)
+    for members in table:
+        rows[members] = members[drawn]
+    return SeedDraws(rows=rows, n_seeds=n_seeds)
+
+
 def draw_scores(
     runs: FittedRuns,
     noise: CurveNoise | None,
     draws: ItemDraws | None,
     rng: np.random.Generator,
     n_replicates: int,
+    *,
+    base_rng: np.random.Generator | None = None,
+    seeds: SeedDraws | None = None,
+    run_luck: FloatArray | None = None,
 ) -> FloatArray:
     """Return replicate scores, shape (P, B), for curves with items or standard errors.
+
+    Parameters
+    ----------
+    base_rng : Generator, optional
+        Draws what the base model's evaluation needs beyond items, the same for every source.
+    seeds : SeedDraws, optional
+        Resamples whole seeds in the place of added run noise.
+    run_luck : ndarray, shape (P, B), optional
+        Standard normal draws of run noise, correlated with those of other abilities; independent
+        ones if omitted.
 
     Raises
     ------
@@ -87,19 +148,22 @@ def draw_scores(
         If the curve has neither: its noise comes from residuals (`draw_residual_scores`).
     """
     shape = (len(runs.score), n_replicates)
+    base_rng = base_rng or rng
     if runs.items is not None and draws is not None:
-        scores = _resample_items(runs, draws, rng)
+        scores = _resample_items(runs, draws, rng, base_rng)
     elif runs.weight_known or _has_stderr(runs):
-        scores = _to_score(
-            runs,
-            _to_link(runs, runs.score)[:, None]
-            + link_stderr(runs)[:, None] * rng.standard_normal(shape),
-        )
+        luck = rng.standard_normal(shape)
+        luck[runs.is_base] = base_rng.standard_normal((int(runs.is_base.sum()), n_replicates))
+        link = _to_link(runs, runs.score)[:, None] + link_stderr(runs)[:, None] * luck
+        scores = _to_score(runs, link)
     else:
         raise ValueError("a curve without items and standard errors has residual noise only")
+    if seeds is not None:
+        return _resample_seeds(runs, scores, seeds)
     if noise is None or noise.stddev == 0:
         return scores
-    run_noise = noise.stddev * rng.standard_normal(shape)
+    luck = rng.standard_normal(shape) if run_luck is None else run_luck
+    run_noise = noise.stddev * luck
     run_noise[runs.is_base] = 0
     noisy = _to_score(runs, _to_link(runs, scores) + run_noise)
     return np.where(runs.is_base[:, None], scores, noisy)
@@ -192,7 +256,21 @@ def _to_score(runs: FittedRuns, link: FloatArray) -> FloatArray:
     return np.exp(link) if runs.response is ResponseKind.LOSS else link
 
 
-def _resample_items(runs: FittedRuns, draws: ItemDraws, rng: np.random.Generator) -> FloatArray:
+def _resample_seeds(runs: FittedRuns, scores: FloatArray, seeds: SeedDraws) -> FloatArray:
+    """Return scores (P, B) of drawn seeds, stretched about each volume's mean on the link scale."""
+    link = _to_link(runs, scores)
+    size = np.bincount(runs.group)[:, None]
+    mean = np.zeros((len(runs.volumes), scores.shape[1]))
+    np.add.at(mean, runs.group, link)
+    mean = (mean / size)[runs.group]
+    stretch = np.sqrt(seeds.n_seeds / (seeds.n_seeds - 1))
+    drawn = mean + stretch * (np.take_along_axis(link, seeds.rows, axis=0) - mean)
+    return np.where(runs.is_base[:, None], scores, _to_score(runs, drawn))
+
+
+def _resample_items(
+    runs: FittedRuns, draws: ItemDraws, rng: np.random.Generator, base_rng: np.random.Generator
+) -> FloatArray:
     """Return item-bootstrap means, shape (P, B)."""
     assert runs.items is not None
     counts = draws.rows(item_names(runs))
@@ -209,7 +287,8 @@ def _resample_items(runs: FittedRuns, draws: ItemDraws, rng: np.random.Generator
     if runs.response is ResponseKind.ACCURACY:
         for index in np.flatnonzero((runs.score <= 0) | (runs.score >= 1)):
             right = runs.score[index] * runs.denominator[index]
-            scores[index] = rng.beta(
+            source = base_rng if runs.is_base[index] else rng
+            scores[index] = source.beta(
                 right + 0.5, runs.denominator[index] - right + 0.5, size=scores.shape[1]
             )
         return np.clip(scores, 0, 1)

@@ -20,6 +20,15 @@ class FitStatus(StrEnum):
     FAILED = "failed"
 
 
+LABEL_BASIS = {
+    "items_and_runs": "items and runs",
+    "stderr_and_runs": "standard errors and runs",
+    "items_only": "items only",
+    "stderr_only": "standard errors only",
+    "residual": "scatter around the curve",
+}
+"""What a label rests on, by the noise that the curve's intervals cover."""
+
 DRAWABLE = frozenset({FitStatus.OK, FitStatus.AT_BOUND})
 """Statuses under which a curve may be drawn as a fit."""
 
@@ -45,7 +54,7 @@ class IntervalKind(StrEnum):
     """Given standard errors instead of items, with run-to-run differences."""
     STDERR_ONLY = "stderr_only"
     RESIDUAL = "residual"
-    """Scatter around the curve, with neither items nor standard errors nor repeated seeds."""
+    """Scatter of runs around the curve: neither items nor standard errors are known."""
     BACKTEST = "backtest"
     """Errors made when larger volumes were predicted from smaller ones."""
 
@@ -184,7 +193,7 @@ class BacktestError:
 
     family: str
     horizon: float
-    error: float
+    error: float | None
     weight: float
     n_predictions: int
 
@@ -237,7 +246,8 @@ class CurveFit:
         Test against a constant whose null keeps the run noise, and its Benjamini-Hochberg
         adjustment over the `n_tests` abilities of this study, base model, source and metric.
     label : Label or None
-        None with `label_reason` where no label can be given.
+        None with `label_reason` where no label can be given; with one seed everywhere
+        `label_reason` says that the label speaks of these runs only.
     delta : float or None
         Smallest gain that matters, as used by the label.
     replicate_failures : float
@@ -293,6 +303,13 @@ class CurveFit:
     def key(self) -> tuple[str, str, str, str, str]:
         """(study, ability, base_model, data_source, metric)."""
         return (self.study, self.ability, self.base_model, self.data_source, self.metric)
+
+    @property
+    def label_basis(self) -> str | None:
+        """What the label rests on ("items only": not on another training run); None without."""
+        if self.label is None or self.noise is None:
+            return None
+        return LABEL_BASIS[self.noise.value]
 
 
 @dataclass(frozen=True, kw_only=True)

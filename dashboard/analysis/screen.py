@@ -9,9 +9,22 @@ import numpy as np
 
 from dashboard.analysis.likelihood import benjamini_hochberg
 from dashboard.analysis.reading import read_curve
-from dashboard.analysis.results import DRAWABLE, CurveFit
+from dashboard.analysis.results import (
+    DRAWABLE,
+    CurveFit,
+    FitStatus,
+    IntervalKind,
+    Plateau,
+    PlateauStatus,
+)
 from dashboard.analysis.settings import FitSettings
 from dashboard.analysis.summary import give_label
+
+
+_FEW_VOLUMES = 3
+_FEW_RUNS = 4
+
+_ONE_SEED = "one seed everywhere: the label speaks of these runs, another training run may differ"
 
 
 def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[CurveFit, ...]:
@@ -21,13 +34,33 @@ def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[C
         if fit.p_value is not None:
             key = (fit.study, fit.base_model, fit.data_source, fit.metric)
             groups.setdefault(key, []).append(index)
-    result = list(fits)
+    result = [_admit_few_volumes(fit) for fit in fits]
     for members in groups.values():
         p_values = np.array([fits[i].p_value for i in members], dtype=float)
         for index, q_value in zip(members, benjamini_hochberg(p_values), strict=True):
-            fit = replace(fits[index], q_value=float(q_value), n_tests=len(members))
+            fit = replace(result[index], q_value=float(q_value), n_tests=len(members))
             result[index] = _labelled(fit, settings)
     return tuple(replace(fit, reading=read_curve(fit)) for fit in result)
+
+
+def _admit_few_volumes(fit: CurveFit) -> CurveFit:
+    """Take back what a straight line through three volumes, or four runs, can't tell."""
+    few = fit.n_volumes <= _FEW_VOLUMES or fit.n_points <= _FEW_RUNS
+    if fit.status is not FitStatus.OK or not few:
+        return fit
+    reason = (
+        f"{fit.n_points} runs at {fit.n_volumes} volumes can't tell a bend from a straight line in "
+        "log volume, so its ceiling, its pace and a plateau are not known"
+    )
+    plateau = Plateau(
+        status=PlateauStatus.UNDECIDED,
+        gain=None,
+        upper_bound=None,
+        minimum_detectable=None,
+        delta=fit.plateau.delta,
+        reason=reason,
+    )
+    return replace(fit, reason=reason, plateau=plateau, half_gain_examples=None)
 
 
 def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
@@ -50,7 +83,9 @@ def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
     if not (fit.q_value < settings.fdr and fit.gain.estimate > 0):
         half, why = None, "no gain is established, so there is none to halve"
     elif half is None:
-        why = "no averaged curve is available"
+        why = fit.reason or "no averaged curve is available"
+    if label is not None and fit.noise in (IntervalKind.ITEMS_ONLY, IntervalKind.STDERR_ONLY):
+        reason = _ONE_SEED
     return replace(
         fit, label=label, label_reason=reason, half_gain_examples=half, half_gain_reason=why
     )

@@ -72,6 +72,7 @@ def curve_document(fit: CurveFit) -> dict[str, Any]:
             "reason",
             "drawable",
             "label",
+            "label_basis",
             "label_reason",
             "delta",
             "noise",
@@ -100,6 +101,13 @@ def curve_document(fit: CurveFit) -> dict[str, Any]:
             )
         }
         for family in fit.families
+    ]
+    document["left_out"] = [
+        {"cell_id": cell, "n_examples": to_plain(float(n)), "reason": reason}
+        for cell, n, reason in zip(
+            fit.points.cell_id, fit.points.n_examples, fit.points.excluded, strict=True
+        )
+        if reason is not None
     ]
     missing = fit.reason or "no curve was fitted"
     document["score_first"] = _interval(fit.score_first)

@@ -21,6 +21,7 @@ from scipy.stats import norm, t
 from dashboard.analysis.curve_data import FloatArray, ResponseKind
 from dashboard.analysis.noise import CurveNoise
 from dashboard.analysis.prepare import FittedRuns
+from dashboard.analysis.seed_noise import estimate_decay, run_correlation
 
 _N_DRAWS = 20_000
 _ALIKE = 0.995
@@ -60,7 +61,7 @@ def growth_p_value(
         return 1.0
     if residual_stddev is not None:
         y = np.log(runs.score) if runs.response is ResponseKind.LOSS else runs.score
-        covariance = residual_stddev**2 * np.eye(len(y))
+        covariance = residual_stddev**2 * run_correlation(runs, estimate_decay(runs))
         df = residual_df
     else:
         y, covariance = _null_covariance(runs, noise)

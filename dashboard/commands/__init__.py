@@ -12,3 +12,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of analysis and app to the CLI."""
     app.command("fit")(fit_command.fit)
     app.command("dashboard")(app_command.dashboard)
+
+
+def register_bench(bench: typer.Typer) -> None:
+    """Add the benchmarks of analysis."""

@@ -13,6 +13,7 @@ from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from dashboard.analysis import CurveFit, Interval
+    from dashboard.analysis.joint.results import JointFit
 
 _PLAIN_WIDTH = 120
 """Columns of a table that goes to a file or a pipe."""
@@ -25,6 +26,13 @@ def fit(
     data_source: Filter = None,
     metric: Filter = None,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Smallest gain that matters; else the study's own, or 0.03 (accuracies)."),
+    ] = None,
+    x: Annotated[
+        str, typer.Option(help="What volumes count: own, total, tokens, steps or cost.")
+    ] = "own",
     max_examples: Annotated[
         float | None, typer.Option(help="Fit only on runs of at most this volume.")
     ] = None,
@@ -36,6 +44,9 @@ def fit(
     ] = None,
     include_base: Annotated[
         bool, typer.Option("--include-base", help="Let loss curves include the base model.")
+    ] = False,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Also fit E + A/N^alpha + B/n^beta over model sizes.")
     ] = False,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -49,8 +60,8 @@ def fit(
     import json
 
     from dashboard.analysis import FitSettings
-    from dashboard.analysis.serialise import curve_document
-    from dashboard.evidence import load_curves
+    from dashboard.analysis.serialise import curve_document, to_plain
+    from dashboard.evidence import load_curves, load_items
     from dashboard.fit_store import fit_or_load
     from warehouse.connection import latest_snapshot, open_latest
     from warehouse.workspace import open_workspace
@@ -58,6 +69,7 @@ def fit(
     settings = FitSettings(
         level=level,
         n_replicates=replicates,
+        delta=delta,
         families=tuple(family) if family else None,
         max_examples=max_examples,
         predict=tuple(predict or ()),
@@ -65,22 +77,36 @@ def fit(
     )
     place = open_workspace(workspace)
     snapshot = latest_snapshot(place)
-    with contextlib.closing(open_latest(snapshot.path)) as conn:
-        curves = load_curves(conn, studies=study, metrics=metric)
     wanted = {"ability": ability, "base_model": base_model, "data_source": data_source}
-    _check_filters(curves, wanted)
-    if curves:
-        print(f"Fitting {len(curves)} growth curves ...", file=sys.stderr)
-    fits = [
-        curve
-        for curve in fit_or_load(place, curves, settings).curves
-        if all(not values or getattr(curve, name) in values for name, values in wanted.items())
-    ]
+
+    def selected(items: Sequence[Any]) -> list[Any]:
+        return [
+            item
+            for item in items
+            if all(not values or getattr(item, name) in values for name, values in wanted.items())
+        ]
+
+    with contextlib.closing(open_latest(snapshot.path)) as conn:
+        curves = load_curves(conn, studies=study, metrics=metric, x=x, with_items=False)
+        _check_filters(curves, wanted)
+        if curves:
+            print(f"Fitting {len(curves)} growth curves ...", file=sys.stderr)
+        fitted = fit_or_load(
+            place, curves, settings, load_items=lambda needed: load_items(conn, needed)
+        )
+    fits = selected(fitted.curves)
+    laws: Sequence[JointFit] | None = None
+    if joint:
+        from dashboard.analysis.joint.fit import fit_joint
+
+        laws = fit_joint(selected(curves), settings)
     if json_output:
         document = {"snapshot": snapshot.id, "curves": [curve_document(item) for item in fits]}
+        if laws is not None:
+            document["joint"] = to_plain(laws)
         print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
         return
-    _print_table(fits)
+    _print_table(fits, laws)
 
 
 def _check_filters(curves: Sequence[Any], wanted: dict[str, list[str] | None]) -> None:
@@ -94,8 +120,8 @@ def _check_filters(curves: Sequence[Any], wanted: dict[str, list[str] | None]) -
         check_known(name, values, known)
 
 
-def _print_table(fits: Sequence[CurveFit]) -> None:
-    """Print one table per study, base model, source and metric, then what the intervals cover."""
+def _print_table(fits: Sequence[CurveFit], laws: Sequence[JointFit] | None) -> None:
+    """Print a table per study, base model, source and metric, what intervals cover, joint laws."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
@@ -110,6 +136,40 @@ def _print_table(fits: Sequence[CurveFit]) -> None:
         _print_group(console, members)
     for line in _footnotes(fits):
         console.print(line, highlight=False)
+    if laws:
+        _print_laws(console, laws)
+
+
+def _print_laws(console: Any, laws: Sequence[JointFit]) -> None:
+    """Print the joint laws with standard errors, a table per study, source and metric."""
+    from rich.table import Table
+
+    names = ("E", "A", "B", "alpha", "beta")
+    groups: dict[tuple[str, str, str], list[JointFit]] = {}
+    for law in laws:
+        groups.setdefault((law.study, law.data_source, law.metric), []).append(law)
+    for (study, data_source, metric), members in groups.items():
+        title = f"{study}: E + A / N^alpha + B / n^beta on {data_source} data ({metric})"
+        table = Table(title=title, title_justify="left")
+        table.add_column("ability", overflow="fold")
+        for name in ("sizes", *names):
+            table.add_column(name, justify="right")
+        table.add_column("status")
+        for law in members:
+            values = (_param(law, name) for name in names)
+            table.add_row(law.ability, str(law.n_models), *values, law.status.value)
+        console.print(table)
+        for law in members:
+            if law.reason is not None:
+                console.print(f"{law.ability}: {law.reason}.", highlight=False)
+
+
+def _param(law: JointFit, name: str) -> str:
+    """Return a parameter with its standard error for the table."""
+    value, error = law.params[name], law.stderr[name]
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if error is None else f"{value:.3g} ± {error:.2g}"
 
 
 def _print_group(console: Any, members: Sequence[CurveFit]) -> None:
@@ -132,7 +192,7 @@ def _print_group(console: Any, members: Sequence[CurveFit]) -> None:
             _score(item, item.score_first),
             _score(item, item.score_last),
             _gain(item),
-            item.label.value if item.label is not None else f"- ({item.label_reason})",
+            _label(item),
             _pace(item),
         )
     console.print(table)
@@ -164,6 +224,13 @@ def _gain(item: CurveFit) -> str:
     return f"{scale * item.gain.estimate:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
+def _label(item: CurveFit) -> str:
+    """Return the label for the table, marked where it speaks of these runs only."""
+    if item.label is None:
+        return f"- ({item.label_reason})"
+    return item.label.value if item.label_reason is None else f"{item.label.value} (one seed)"
+
+
 def _pace(item: CurveFit) -> str:
     """Return the volume at which half of the gain is reached, for the table."""
     pace = item.half_gain_examples
@@ -175,6 +242,7 @@ def _pace(item: CurveFit) -> str:
 def _footnotes(fits: Sequence[CurveFit]) -> list[str]:
     """Say what the intervals cover and which rule gives the labels."""
     from dashboard.analysis import IntervalKind
+    from dashboard.analysis.curve_data import unit_of
 
     covers = {
         IntervalKind.ITEMS_AND_RUNS: "test items and run-to-run differences",
@@ -189,7 +257,8 @@ def _footnotes(fits: Sequence[CurveFit]) -> list[str]:
         f"{' / '.join(levels)} intervals cover {covers[kind]}." for kind in kinds if kind in covers
     ]
     if any(item.half_gain_examples is not None for item in fits):
-        lines.append("half by: the number of examples at which half of the gain is reached.")
+        units = sorted({unit_of(item.x_kind) for item in fits})
+        lines.append(f"half by: the {' or '.join(units)} at which half of the gain is reached.")
     deltas = sorted({item.delta for item in fits if item.delta is not None})
     if deltas:
         stated = " or ".join(f"{delta:g}" for delta in deltas)
@@ -198,4 +267,6 @@ def _footnotes(fits: Sequence[CurveFit]) -> list[str]:
             "after Benjamini-Hochberg; saturating: responsive, and the next doubling adds less "
             "than 0.01 (90%). See docs/statistics.md."
         )
+    if any(item.label is not None and item.label_reason is not None for item in fits):
+        lines.append("(one seed): the label speaks of these runs; another run may differ.")
     return lines

@@ -119,6 +119,28 @@ def make_rows(**changes: Any) -> pd.DataFrame:
     return pd.DataFrame(columns | changes)
 
 
+def test_excluded_and_unknown_points_keep_their_place_with_a_reason() -> None:
+    names = dict.fromkeys(("study", "ability", "base_model", "data_source", "metric"), "x")
+    rows = make_rows(
+        excluded_reason=[None, "a bug", None],
+        missing_reason=[None, None, "no item carries a score"],
+        n_tokens=[None, 500, None],
+        item_hash=["p", "q", None],
+    )
+    own = evidence._curve(rows, **names, delta=None)
+    assert own.missing_reason == (None, "excluded: a bug", "no item carries a score")
+    assert own.item_hash == ("p", "q", None)
+    rows = make_rows(n_tokens=[None, 500, None])
+    tokens = evidence._curve(rows, **names, delta=None, x="tokens")
+    assert tokens.x_kind == "tokens"
+    # The base model counts 0 of everything.
+    assert tokens.n_examples[:2].tolist() == [0, 500]
+    assert np.isnan(tokens.n_examples[2])
+    assert tokens.missing_reason == (None, None, "the run's n_tokens is not known")
+    total = evidence._curve(make_rows(), **names, delta=None, x="total")
+    assert total.n_examples.tolist() == [0, 40, 160]
+
+
 @pytest.mark.parametrize(
     ("changes", "x_kind", "reason"),
     [
@@ -133,7 +155,7 @@ def make_rows(**changes: Any) -> pd.DataFrame:
 )
 def test_rows_that_contradict_each_other_are_told(changes, x_kind, reason) -> None:
     names = dict.fromkeys(("study", "ability", "base_model", "data_source", "metric"), "x")
-    curve = evidence._curve(make_rows(**changes), **names, delta=None, items=None)
+    curve = evidence._curve(make_rows(**changes), **names, delta=None)
     assert curve.x_kind == x_kind
     assert curve.seed == (None, 0, 0)
     if reason is None:
@@ -204,6 +226,39 @@ def test_a_store_that_can_not_be_written_costs_nobody_the_answer(
     assert len(fit_store.fit_or_load(place, curves[:1], SETTINGS).curves) == 1
 
 
+def test_items_are_read_only_for_a_fit_that_is_not_known(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    place = open_workspace(tmp_path)
+    asked: list[int] = []
+    with contextlib.closing(open_latest(workspace)) as opened:
+        bare = load_curves(opened, with_items=False)
+        assert all(curve.item_scores is None for curve in bare)
+        whole = load_curves(opened)
+
+        def load(curves: Any) -> Any:
+            asked.append(len(curves))
+            return evidence.load_items(opened, curves)
+
+        first = fit_store.fit_or_load(place, bare, SETTINGS, load_items=load)
+        second = fit_store.fit_or_load(place, bare, SETTINGS, load_items=load)
+    assert asked == [16]
+    assert fit_store.fit_key(bare, SETTINGS) == fit_store.fit_key(whole, SETTINGS)
+    assert {fit.noise.value for fit in first.curves} == {"items_and_runs"}
+    assert [fit.reading for fit in second.curves] == [fit.reading for fit in first.curves]
+
+
+def test_other_items_behind_the_same_rows_make_another_key(curves: list[CurveData]) -> None:
+    assert curves[0].item_hash is not None
+    other = replace(curves[0], item_hash=("other", *curves[0].item_hash[1:]))
+    assert fit_store.fit_key([other], SETTINGS) != fit_store.fit_key(curves[:1], SETTINGS)
+    # A snapshot without hashes lets the items themselves speak.
+    bare = replace(curves[0], item_hash=None)
+    assert bare.item_scores is not None
+    changed = replace(bare, item_scores=1 - bare.item_scores)
+    assert fit_store.fit_key([bare], SETTINGS) != fit_store.fit_key([changed], SETTINGS)
+
+
 def test_keys_follow_rows_and_settings(curves: list[CurveData]) -> None:
     key = fit_store.fit_key(curves, SETTINGS)
     assert key == fit_store.fit_key(list(curves), replace(SETTINGS))
@@ -266,6 +321,50 @@ def test_settings_reach_the_fit(workspace: Workspace) -> None:
     assert [family["name"] for family in curve["families"]] == ["log_linear"]
     assert [item["n_examples"] for item in curve["predictions"]] == [32, 256]
     assert [item["status"] for item in curve["predictions"]] == ["inside_range", "backtested"]
+
+
+@pytest.mark.parametrize(("x", "largest"), [("total", 768), ("tokens", 134_400), ("steps", 192)])
+def test_volumes_may_count_something_else(workspace: Workspace, x: str, largest: int) -> None:
+    document = run_json(workspace, "--x", x, "--ability", "code", "--predict", str(largest))
+    for curve in document["curves"]:
+        assert curve["x_kind"] == x
+        assert curve["n_volumes"] == 5
+        assert curve["predictions"][0]["status"] == "inside_range"
+
+
+def test_a_figure_that_no_run_has_leaves_points_with_their_reason(workspace: Workspace) -> None:
+    curve = run_json(workspace, "--x", "cost", "--ability", "code")["curves"][0]
+    assert curve["status"] == "too_few_points"
+    assert "the run's cost is not known" in curve["reason"]
+    assert len(curve["left_out"]) == 8
+    assert {point["n_examples"] for point in curve["left_out"]} == {None}
+
+
+def test_an_unknown_x_is_refused(workspace: Workspace) -> None:
+    result = run("fit", "--workspace", str(workspace.root), "--x", "hours")
+    assert isinstance(result.exception, InputError)
+    assert "known: own, total, tokens, steps, cost" in str(result.exception)
+
+
+def test_the_smallest_gain_that_matters_may_be_stated(workspace: Workspace) -> None:
+    document = run_json(workspace, "--delta", "0.9", "--ability", "code")
+    assert {curve["delta"] for curve in document["curves"]} == {0.9}
+    assert {curve["label"] for curve in document["curves"]} == {"resistant"}
+
+
+def test_joint_laws_come_beside_the_curves(workspace: Workspace) -> None:
+    document = run_json(workspace, "--joint", "--ability", "code")
+    assert [law["data_source"] for law in document["joint"]] == ["human", "synthetic"]
+    for law in document["joint"]:
+        assert (law["study"], law["ability"], law["metric"]) == ("quickstart", "code", "accuracy")
+        assert set(law["params"]) == set(law["stderr"]) == {"E", "A", "B", "alpha", "beta"}
+        # Two model sizes can't tell what a third would do.
+        assert law["status"] in ("not_identified", "at_bound")
+        assert law["reason"]
+        assert law["params"]["alpha"] is None
+    assert "joint" not in run_json(workspace, "--ability", "code")
+    table = run("fit", "--workspace", str(workspace.root), *REPLICATES, "--joint").stdout
+    assert "E + A / N^alpha + B / n^beta on human data" in table
 
 
 def test_the_table_names_abilities_gains_and_labels(workspace: Workspace) -> None:

@@ -98,8 +98,19 @@ def test_status_shows_runs(demo: Workspace) -> None:
 
 def test_commands_need_a_workspace(tmp_path: Path) -> None:
     nowhere = Workspace(root=tmp_path / "nowhere")
-    for arguments in (["ingest"], ["status"], ["sql", "SELECT 1"]):
+    for arguments in (
+        ["ingest"],
+        ["status"],
+        ["sql", "SELECT 1"],
+        ["snapshot", "list"],
+        ["snapshot", "pin", "latest"],
+        ["snapshot", "diff", "latest", "latest"],
+        ["exclude", "tuned", "--reason", "bad disk"],
+        ["export", "warehouse", "--out", str(tmp_path / "out")],
+        ["export", "landing", "--out", str(tmp_path / "out.zip")],
+    ):
         assert refuse(nowhere, *arguments).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- sql --------------------------------------------------------------------------------------
@@ -139,10 +150,82 @@ def test_sql_refuses_with_one_sentence(results: Workspace, tmp_path: Path) -> No
     assert "\n" not in str(error) and not target.exists()
 
 
+def test_sql_writes_typed_parquet(results: Workspace, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    target = tmp_path / "out.parquet"
+    call(results, "sql", QUERY, "--format", "parquet", "--output", str(target))
+    table = pq.read_table(target)
+    assert {field.name: str(field.type) for field in table.schema} == {
+        "cell_id": "string",
+        "score": "double",
+        "seed": "int64",
+        "out_of_domain": "bool",
+        "l": "list<element: int32>",
+    }
+    assert table["seed"].to_pylist() == [None, 3]
+    # A query that fails leaves the file as it was, and nothing else.
+    error = refuse(
+        results, "sql", "SELECT 'a'::INTEGER", "--format", "parquet", "--output", str(target)
+    )
+    assert error.exit_code == 1
+    assert pq.read_table(target).equals(table) and list(tmp_path.iterdir()) == [target]
+    assert "needs --output" in str(refuse(results, "sql", QUERY, "--format", "parquet"))
+
+
+def test_sql_sees_no_environment_and_writes_no_file(
+    results: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from warehouse import console
+
+    monkeypatch.setenv("API_KEY", "secret")
+    program = (
+        "import json, os, pathlib, sys\n"
+        "import warehouse.ad_hoc as ad_hoc\n"
+        "from warehouse.ad_hoc import SelectResult\n"
+        "def probe(conn, query, **limits):\n"
+        "    try:\n"
+        f"        pathlib.Path({str(tmp_path / 'written')!r}).write_text('x')\n"
+        "        wrote = True\n"
+        "    except OSError:\n"
+        "        wrote = False\n"
+        "    rows = ((os.environ.get('API_KEY'), wrote),)\n"
+        "    return SelectResult(columns=('key', 'wrote'), rows=rows, truncated=False)\n"
+        "ad_hoc.run_select = probe\n"
+        "ad_hoc.main()\n"
+    )
+    run = console.subprocess.run
+
+    def run_probe(command: list[str], **options: Any) -> Any:
+        return run([command[0], "-c", program], **options)
+
+    monkeypatch.setattr(console.subprocess, "run", run_probe)
+    answer = console.ask(
+        results, "SELECT 1", table_format="json", row_limit=1, time_limit_seconds=5
+    )
+    assert json.loads(answer.content) == [{"key": None, "wrote": False}]
+
+
+def test_sql_runs_and_lists_examples(results: Workspace) -> None:
+    listed = call(results, "sql", "--list-examples").stdout
+    assert "09_failed_or_pending        Which cells failed" in listed
+    rows = json.loads(call(results, "sql", "--example", "failed_or_pending", "--json").stdout)
+    assert [row["cell_id"] for row in rows] == ["broken", "waiting"]
+
+
+def test_sql_takes_one_question_a_call(results: Workspace) -> None:
+    for arguments in (
+        [],
+        ["SELECT 1", "--example", "composition"],
+        ["SELECT 1", "--list-examples"],
+    ):
+        assert "Give one of" in str(refuse(results, "sql", *arguments))
+
+
 def test_sql_limits_rows(results: Workspace) -> None:
     result = call(results, "sql", "FROM range(50)", "--limit", "3", "--format", "csv")
     assert result.stdout == "range\n0\n1\n2\n"
-    assert "Only the first 3 rows are shown" in result.stderr
+    assert "These are only the first 3 rows" in result.stderr
     exact = call(results, "sql", "FROM range(3)", "--limit", "3", "--format", "csv")
     assert exact.stderr == ""
 
@@ -157,6 +240,18 @@ def test_sql_limits_rows(results: Workspace) -> None:
         # While it is planned, where no interrupt is heard and no memory limit of DuckDB's counts.
         ("SELECT sum(length(repeat(x, 1_000_000_000))) FROM (VALUES ('x')) t(x)", ""),
         ("SELECT range(2_000_000_000)", "Out of Memory"),
+        # Doubles its rows at each step.
+        (
+            "WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x FROM a, range(2)) "
+            "SELECT count(*) FROM a",
+            "",
+        ),
+        (
+            "SELECT sum(regexp_extract_all(repeat('a', 1000000), '(a|aa)+?b|a').len()) "
+            "FROM range(1000)",
+            "",
+        ),
+        ("SELECT sleep_ms(100_000)", "longer than 0.2 s"),
         ("SELECT 'a'::INTEGER", "Could not convert"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from warehouse.records import Heartbeat, WorkerState
+from warehouse.landing import write_document
+from warehouse.records import Heartbeat, ImportRecord, RecordKind, WorkerState
 from warehouse.status import CellCounts, load_status
 from warehouse.workspace import Workspace
 
@@ -86,6 +87,28 @@ def test_stale_finished_and_garbled_heartbeats_do_not_run(demo: Workspace) -> No
     assert (status.active_runs, status.cells.running) == ((), 0)
     # run-1 was started again as run-2, which died too.
     assert [run.run_id for run in status.lost_runs] == ["run-2"]
+
+
+def test_imported_runs_count(landing: Landing) -> None:
+    landing.plan("theirs", [landing.cell("a"), landing.cell("b"), landing.cell("c")])
+    runs = [
+        {"cell_id": cell_id, "attempt": 1, "status": status, "started_at": NOW, "finished_at": NOW}
+        for cell_id, status in (("a", "done"), ("b", "failed"))
+    ]
+    record = ImportRecord.model_validate(
+        {
+            "import_id": "import-1",
+            "importer": "curves",
+            "study": "theirs",
+            "imported_at": NOW,
+            "files": (),
+            "n_rows": 2,
+            "runs": runs,
+        }
+    )
+    write_document(landing.workspace, RecordKind.IMPORT, "import-1", record)
+    cells = load_status(landing.workspace, now=NOW).cells
+    assert cells == CellCounts(total=3, done=1, failed=1, running=0, pending=1)
 
 
 def test_damaged_landing_files_are_left_out(demo: Workspace, landing: Landing) -> None:

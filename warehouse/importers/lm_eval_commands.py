@@ -82,7 +82,7 @@ def inspect(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_output: JsonOption = False,
 ) -> None:
-    """Import logs of inspect_ai, .eval or .json (needs the extra growthpace[inspect]).
+    """Import logs of inspect_ai, .eval or .json (needs the extra `inspect`).
 
     Example: python cli.py import inspect logs/
     """

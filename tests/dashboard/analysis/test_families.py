@@ -82,6 +82,25 @@ def test_noise_free_parameters_are_recovered(response, name, params, n) -> None:
     np.testing.assert_allclose(family.natural(batch.u[:, 0]), list(params.values()), rtol=1e-6)
 
 
+@pytest.mark.parametrize("response", [ResponseKind.LOSS, ResponseKind.SCORE])
+@pytest.mark.parametrize("n", [N, POSITIVE])
+def test_log_linear_is_a_straight_line_for_losses_and_scores(response, n) -> None:
+    family = FAMILIES["log_linear"](n, response)
+    assert family.n_free == 2
+    x = np.log1p(n / 4) if n[0] == 0 else np.log(n / 200)
+    line = 0.9 - 0.08 * x
+    y = np.exp(line) if response is ResponseKind.LOSS else line
+    batch = fit_batch(family, response, y[:, None], np.ones(len(n)), FINAL)
+    np.testing.assert_allclose(batch.u[:, 0], [0, 0.9, -0.08], atol=1e-8)
+    u = np.array([[0.0], [0.7], [-0.2]])
+    _, gradient = family.evaluate(u, n)
+    for j in (1, 2):
+        step = np.zeros((3, 1))
+        step[j] = 1e-6
+        high, low = family.predict(u + step, n), family.predict(u - step, n)
+        np.testing.assert_allclose(gradient[j], (high - low) / 2e-6, rtol=1e-6, atol=1e-9)
+
+
 def test_a_batch_gives_what_its_columns_give() -> None:
     family = make(ResponseKind.ACCURACY, "log_linear", N)
     rng = np.random.default_rng(0)

@@ -153,6 +153,81 @@ def test_three_volumes_with_two_seeds_fit_the_two_parameter_curve_only() -> None
     assert by_name["weibull"].params == {}
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": (0.3, 0.5, 0.6), "stderr": (0.02, 0.02, 0.02)},
+        {"score": (0.3, 0.5, 0.6)},
+        {"score": (2.5, 2.2, 2.0), "metric": "loss", "higher_is_better": False},
+        {"score": (2.5, 2.7, 2.8), "metric": "loss", "higher_is_better": False},
+        {"score": (4.0, 5.0, 6.5), "metric": "judge"},
+    ],
+)
+def test_three_runs_make_a_straight_line_that_admits_what_it_hides(changes) -> None:
+    curve = make_curve(n=(100, 400, 1600), chance_level=None, delta=0.05, **changes)
+    fit = fit_one(curve, predict=(400.0, 6400.0))
+    assert fit.status is FitStatus.OK
+    assert [family.name for family in fit.families if family.weight > 0] == ["log_linear"]
+    assert fit.gain is not None
+    sign = 1 if curve.higher_is_better else -1
+    assert fit.gain.estimate == pytest.approx(sign * (curve.score[-1] - curve.score[0]), rel=0.1)
+    assert "3 volumes can't tell a bend" in (fit.reason or "")
+    assert "can't tell a bend" in fit.reading
+    assert fit.plateau.status is PlateauStatus.UNDECIDED
+    assert fit.plateau.gain is None
+    assert fit.label is not Label.SATURATING
+    assert fit.half_gain_examples is None
+    assert fit.half_gain_reason is not None
+    assert fit.predictions[1].status.value == "unsupported_horizon"
+
+
+def test_three_losses_without_errors_leave_one_degree_of_freedom() -> None:
+    curve = make_curve(
+        (2.5, 2.2, 2.0), (100, 400, 1600), metric="loss", higher_is_better=False, chance_level=None
+    )
+    gain = fit_one(curve).gain
+    assert gain is not None
+    # The t quantile at one degree of freedom is 12.7: three points say very little.
+    assert gain.low < 0 < gain.high
+
+
+def test_a_point_with_a_reason_is_shown_and_never_fitted() -> None:
+    curve = make_curve(
+        (0.2, 0.3, 0.9, 0.4, 0.5),
+        (0, 4, np.nan, 16, 64),
+        missing_reason=(None, None, "the run's n_tokens is not known", "excluded: a bug", None),
+    )
+    fit = fit_one(curve)
+    assert fit.n_points == 3
+    assert fit.points.excluded[2:4] == ("the run's n_tokens is not known", "excluded: a bug")
+    with pytest.raises(InputError, match="missing_reason has 1 entries"):
+        make_curve((0.2, 0.3), (0, 4), missing_reason=("a",))
+
+
+def test_too_few_runs_name_the_reason_that_most_were_left_out_for() -> None:
+    fit = fit_one(make_curve((0.2, 0.3, 0.4), (0, 4, 16), missing_reason=(None, "why", "why")))
+    assert "1 of 3 runs can be fitted (why)" in (fit.reason or "")
+
+
+def test_a_likelihood_that_is_finite_nowhere_fails_with_its_reason(monkeypatch) -> None:
+    from dashboard.analysis import families
+
+    def broken(self, u, n):
+        shape = (len(n), u.shape[1])
+        return np.full(shape, np.nan), np.full((len(u), *shape), np.nan)
+
+    for family in families.FAMILIES.values():
+        monkeypatch.setattr(family, "evaluate", broken)
+    fit = fit_one(make_curve((0.2, 0.3, 0.4, 0.5, 0.6), (0, 4, 16, 64, 256)))
+    assert {family.status for family in fit.families} <= {
+        FitStatus.FAILED,
+        FitStatus.TOO_FEW_POINTS,
+    }
+    assert not fit.drawable
+    assert fit.gain is not None
+    assert fit.label is None
+
+
 def test_nan_points_are_shown_as_excluded_and_never_fitted() -> None:
     rng = np.random.default_rng(1)
     whole = simulate(["rise"], rng=rng)[0]
@@ -243,6 +318,12 @@ def test_one_seed_everywhere_is_called_items_only() -> None:
     assert fit.gain.kind is IntervalKind.ITEMS_ONLY
     assert fit.run_stddev is None
     assert "not another training run" in fit.reading
+    assert fit.label is Label.RESPONSIVE
+    assert fit.label_basis == "items only"
+    assert "another training run may differ" in (fit.label_reason or "")
+    pooled = fit_study(simulate(["rise", "flat"], seeds=2, rng=rng), QUICK).curves[0]
+    assert pooled.label_basis == "items and runs"
+    assert pooled.label_reason is None
 
 
 def test_a_loss_without_stated_delta_has_a_null_label_with_its_reason() -> None:

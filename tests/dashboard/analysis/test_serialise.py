@@ -51,7 +51,7 @@ def test_the_document_has_the_fields_scripts_rely_on(study: StudyFit) -> None:
     document = curve_document(study.curves[0])
     assert {
         "study", "ability", "base_model", "n_params", "data_source", "metric", "n_points",
-        "status", "label", "families", "gain", "plateau", "backtest", "predictions",
+        "status", "label", "label_basis", "left_out", "families", "gain", "plateau", "backtest", "predictions",
     } <= set(document)  # fmt: skip
     assert set(document["gain"]) == {"estimate", "low", "high", "level", "kind"}
     assert {
@@ -67,4 +67,5 @@ def test_what_is_unknown_is_null_with_a_reason(study: StudyFit) -> None:
     assert document["gain"] is None
     assert "1 of 1 runs" in document["gain_reason"]
     assert document["label"] is None
+    assert document["label_basis"] is None
     assert document["label_reason"]

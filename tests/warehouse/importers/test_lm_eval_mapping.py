@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
+from click.testing import Result
 from typer.testing import CliRunner
 
+from cli import app
 from warehouse.connection import open_latest
 from warehouse.errors import GrowthpaceError, InputError
 from warehouse.importers.contract import RejectedImportError
 from warehouse.importers.lm_eval import lm_eval_template, read_lm_eval
-from warehouse.importers.lm_eval_commands import lm_eval
 from warehouse.importers.mapping import Mapping, as_name, looks_trained, read_mapping
 from warehouse.records import CellRecord, Design
 from warehouse.workspace import open_workspace
@@ -238,16 +238,12 @@ def test_shots_are_not_mixed(tmp_path: Path) -> None:
 # --- The command --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def app() -> typer.Typer:
-    """Return a CLI that has the command."""
-    app = typer.Typer()
-    app.command("lm-eval")(lm_eval)
-    app.command("other")(lambda: None)
-    return app
+def call(*arguments: str) -> Result:
+    """Run `import lm-eval`."""
+    return CliRunner().invoke(app, ["import", "lm-eval", *arguments])
 
 
-def test_checkpoints_become_a_growth_curve(tmp_path: Path, app: typer.Typer) -> None:
+def test_checkpoints_become_a_growth_curve(tmp_path: Path) -> None:
     write_run(tmp_path / "evals", "org/pond-1b", 0.25)
     for n, accuracy in ((100, 0.4), (1000, 0.6), (10000, 0.7)):
         write_run(tmp_path / "evals", f"out/sft-human-{n}-seed0", accuracy)
@@ -262,7 +258,7 @@ def test_checkpoints_become_a_growth_curve(tmp_path: Path, app: typer.Typer) -> 
     workspace = str(tmp_path / "w")
     arguments = [str(tmp_path / "evals"), "--mapping", str(tmp_path / "m.yaml"), "--study", "ponds"]
     arguments += ["--workspace", workspace, "--json"]
-    result = CliRunner().invoke(app, ["lm-eval", *arguments])
+    result = call(*arguments)
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert (document["files"], document["rows"], document["new_rows"]) == (4, 4, 4)
@@ -278,32 +274,30 @@ def test_checkpoints_become_a_growth_curve(tmp_path: Path, app: typer.Typer) -> 
         (1000, "human", 0.6),
         (10000, "human", 0.7),
     ]
-    again = json.loads(CliRunner().invoke(app, ["lm-eval", *arguments]).stdout)
+    again = json.loads(call(*arguments).stdout)
     assert again["new_rows"] == 0
 
 
-def test_bad_rows_end_the_command_with_exit_1_and_nothing_lands(
-    tmp_path: Path, app: typer.Typer
-) -> None:
+def test_bad_rows_end_the_command_with_exit_1_and_nothing_lands(tmp_path: Path) -> None:
     write_run(tmp_path / "evals", "org/pond", 1.7)
     workspace = tmp_path / "w"
     arguments = [str(tmp_path / "evals"), "--workspace", str(workspace), "--json"]
-    result = CliRunner().invoke(app, ["lm-eval", *arguments])
+    result = call(*arguments)
     assert isinstance(result.exception, GrowthpaceError) and result.exception.exit_code == 1
     rejected = json.loads(result.stdout)["rejected"]
     assert rejected[0]["value"] == "1.7" and rejected[0]["line"] == 1
     assert not workspace.exists()
 
 
-def test_the_template_is_written_once(tmp_path: Path, app: typer.Typer) -> None:
+def test_the_template_is_written_once(tmp_path: Path) -> None:
     target = tmp_path / "m.yaml"
-    arguments = ["lm-eval", str(FIXTURES), "--write-mapping", str(target)]
-    result = CliRunner().invoke(app, arguments)
+    arguments = [str(FIXTURES), "--write-mapping", str(target)]
+    result = call(*arguments)
     assert result.exit_code == 0 and "tasks:" in target.read_text("utf-8")
-    again = CliRunner().invoke(app, arguments)
+    again = call(*arguments)
     assert isinstance(again.exception, InputError) and "exists already" in str(again.exception)
 
 
-def test_a_study_that_is_no_name_is_refused(tmp_path: Path, app: typer.Typer) -> None:
-    result = CliRunner().invoke(app, ["lm-eval", str(FIXTURES), "--study", "../x"])
+def test_a_study_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    result = call(str(FIXTURES), "--study", "../x")
     assert isinstance(result.exception, InputError)
