@@ -23,7 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,9 +150,17 @@ def describe_files(files: list[ArchivedFile]) -> dict[str, Any]:
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
         "landing_schema_version": SCHEMA_VERSION,
-        "growthpace_version": version("growthpace"),
+        "growthpace_version": _own_version(),
         "files": [vars(file) for file in files],
     }
+
+
+def _own_version() -> str | None:
+    """Return growthpace's version; None where it runs without being installed."""
+    try:
+        return version("growthpace")
+    except PackageNotFoundError:
+        return None
 
 
 @contextlib.contextmanager
@@ -366,8 +374,14 @@ def _land(
     # Landing files are on disk before they have their names; one call for all of them.
     os.sync()
     for _, staged, target in sorted(moves):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(target)
+        except OSError as error:
+            raise WorkError(
+                f"{target} can't be written ({error.strerror}); what landed before it stays: run "
+                "the import again to go on."
+            ) from error
     return Restored(n_new=len(moves), n_known=len(found) - len(moves))
 
 

@@ -277,7 +277,7 @@ def check_snapshots(workspace: Workspace) -> Check:
         )
     n_studies = row[0] if row else 0
     return Check(
-        name="snapshot", state=State.OK, detail=f"{snapshot.id} opens, {n_studies} studies"
+        name="snapshot", state=State.OK, detail=f"{snapshot.id} opens; studies: {n_studies}"
     )
 
 

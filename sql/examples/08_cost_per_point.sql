@@ -1,12 +1,14 @@
 -- What does a point cost: time and money of a cell against its mean gain over abilities?
-WITH scores AS (
-    SELECT *, CASE WHEN higher_is_better THEN score ELSE -score END AS goodness
+WITH
+-- Losses are left out: they are not counted in points.
+scores AS (
+    SELECT *
     FROM mart_ability_score
-    WHERE excluded_reason IS NULL AND NOT out_of_domain
+    WHERE excluded_reason IS NULL AND NOT out_of_domain AND higher_is_better
 ),
 
 base AS (
-    SELECT study, base_model, ability, metric, avg(goodness) AS goodness
+    SELECT study, base_model, ability, metric, avg(score) AS score
     FROM scores
     WHERE design = 'base'
     GROUP BY ALL
@@ -17,7 +19,7 @@ gains AS (
         scores.study,
         scores.cell_id,
         scores.metric,
-        100 * avg(scores.goodness - base.goodness) AS points
+        100 * avg(scores.score - base.score) AS points
     FROM scores
     INNER JOIN base USING (study, base_model, ability, metric)
     WHERE scores.design <> 'base'

@@ -44,7 +44,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         "stats": [],
     }
     path = folder / "per_instance_stats.json"
-    for entry in from_json(path.read_text("utf-8"), list_of[instance_stats]) if path.exists() else ():
+    for entry in (
+        from_json(path.read_text("utf-8"), list_of[instance_stats]) if path.exists() else ()
+    ):
         if entry.perturbation is None:
             values = {
                 one.name.name: one.mean for one in entry.stats if one.name.perturbation is None

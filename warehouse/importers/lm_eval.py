@@ -65,6 +65,9 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
     ):
         findings.ignore("mapping", rule, "note: the rule fits nothing that was imported")
     cells = {unit.cell.cell_id: unit.cell for unit in units}
+    units_of: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        units_of[unit.cell.cell_id].append(unit)
     for cell in cells.values():
         if cell.design is Design.IMPORTED and not cell.composition:
             findings.ignore(
@@ -79,10 +82,7 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
         files=list(findings.files.values()),
         n_rows=sum(file.n_rows for file in findings.files.values()),
         cells=list(cells.values()),
-        runs=[
-            _run(cell_id, [unit for unit in units if unit.cell.cell_id == cell_id])
-            for cell_id in cells
-        ],
+        runs=[_run(cell_id, found) for cell_id, found in units_of.items()],
         scores=tables.scores(),
         item_scores=tables.item_scores(),
         items=tables.items(),
@@ -190,11 +190,14 @@ def _pair(
     """Give each samples file to its results; those without any stand for themselves."""
     taken: dict[tuple[str, str], LocatedFile] = {}
     alone = []
+    by_folder: dict[Path, list[Evaluation]] = defaultdict(list)
+    for evaluation in evaluations:
+        by_folder[evaluation.file.path.parent].append(evaluation)
     for file in samples:
         task = file.path.stem.removeprefix("samples_")
         if file.stamp:
             task = task.removesuffix(f"_{file.stamp}")
-        near = [one for one in evaluations if one.file.path.parent == file.path.parent]
+        near = by_folder[file.path.parent]
         same_run = [one for one in near if file.stamp and one.file.stamp == file.stamp]
         owners = [
             (one, name)

@@ -171,9 +171,7 @@ class Mapping(_Model):
         )
         base_model = fields.get("base_model") or as_name(model)
         n_params = _count(fields.get("n_params"), f"{where}: n_params") or n_params
-        # With the size: files that count parameters and files that do not tell of two cells,
-        # since a cell has one record.
-        identity = json.dumps([study, base_model, n_params, model, source, volume, seed])
+        identity = json.dumps([study, base_model, model, source, volume, seed])
         try:
             return CellRecord(
                 cell_id=f"imp-{hash_text(identity)}",
