@@ -10,10 +10,10 @@ from pathlib import Path
 
 from warehouse.connection import LATEST, SNAPSHOT_NAME, Snapshot
 from warehouse.landing import write_atomically
+from warehouse.snapshots import load_kept_ids, pins_lock
 from warehouse.workspace import Workspace
 
 N_SNAPSHOTS_KEPT = 3
-PINNED = "PINNED"
 _RESULTS = "results.duckdb"
 
 # The ioctl that makes a copy share its blocks (btrfs, XFS); see ioctl_ficlone(2).
@@ -58,7 +58,7 @@ def publish(workspace: Workspace, database: Path, content_version: str) -> Snaps
 
 
 def refresh_copy(workspace: Workspace, snapshot: Path) -> None:
-    """Bring `results.duckdb` up to the snapshot: a file of its own, which a shell may lock or change.
+    """Bring `results.duckdb` up to the snapshot: a copy, which a shell may lock or change.
 
     A copy that is younger than the snapshot is left alone, whatever a person did to it.
     """
@@ -97,13 +97,14 @@ def _clear_old_snapshots(workspace: Workspace, latest: str) -> None:
 
     A reader that has one open keeps reading it: its file lives until it is closed.
     """
-    pinned: set[str] = set()
-    with contextlib.suppress(FileNotFoundError):
-        pinned = set((workspace.snapshots / PINNED).read_text("utf-8").split())
-    found = sorted(path for path in workspace.snapshots.iterdir() if SNAPSHOT_NAME.match(path.name))
-    for path in found[:-N_SNAPSHOTS_KEPT]:
-        match = SNAPSHOT_NAME.match(path.name)
-        names = {path.name, match[1]} if match else {path.name}
-        if path.name != latest and not names & pinned:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+    # Under the lock that a pin takes, so that none is set on a snapshot that goes at that moment.
+    with pins_lock(workspace):
+        kept = load_kept_ids(workspace)
+        found = sorted(
+            (match[1], path)
+            for path in workspace.snapshots.iterdir()
+            if (match := SNAPSHOT_NAME.match(path.name))
+        )
+        for snapshot_id, path in found[:-N_SNAPSHOTS_KEPT]:
+            if path.name != latest and snapshot_id not in kept:
+                path.unlink(missing_ok=True)

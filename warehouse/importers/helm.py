@@ -22,7 +22,7 @@ from warehouse.importers.contract import Imported, RejectedImportError, printabl
 from warehouse.importers.lm_eval_files import Findings, LocatedFile
 from warehouse.importers.lm_eval_results import is_lower_better
 from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, as_name
+from warehouse.importers.mapping import Mapping, arguments, as_name
 from warehouse.records import CellRecord, RunRecord, RunStatus
 
 IMPORTER = "helm"
@@ -125,7 +125,7 @@ def read_helm(
         items=tables.items(),
         score_origins=tables.score_origins,
         ignored=findings.ignored,
-        arguments={"mapping": mapping.model_dump(mode="json", exclude_defaults=True)},
+        arguments=arguments(mapping, cells),
     )
 
 

@@ -21,7 +21,7 @@ from warehouse.errors import InputError, MissingDependencyError
 from warehouse.importers.contract import Imported, RejectedImportError
 from warehouse.importers.lm_eval_files import Findings, LocatedFile
 from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, as_name
+from warehouse.importers.mapping import Mapping, arguments, as_name
 from warehouse.records import CellRecord, RunRecord, RunStatus
 
 IMPORTER = "inspect"
@@ -117,7 +117,7 @@ def read_inspect(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
         items=tables.items(),
         score_origins=tables.score_origins,
         ignored=findings.ignored,
-        arguments={"mapping": mapping.model_dump(mode="json", exclude_defaults=True)},
+        arguments=arguments(mapping, cells),
     )
 
 

@@ -19,7 +19,7 @@ from warehouse.importers.lm_eval_results import Evaluation, TaskResult, read_eva
 from warehouse.importers.lm_eval_rows import Unit, UnitRows
 from warehouse.importers.lm_eval_runs import model_from_path, read_stamp
 from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, as_name, mapping_template
+from warehouse.importers.mapping import Mapping, arguments, as_name, mapping_template
 from warehouse.records import Design, RunRecord, RunStatus
 
 IMPORTER = "lm-eval"
@@ -63,7 +63,7 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
         {(unit.result.task, unit.result.n_shot) for unit in units},
         {(unit.evaluation.model, unit.evaluation.file.name) for unit in units},
     ):
-        findings.ignore("mapping", rule, "note: the rule fits nothing that was imported")
+        findings.ignore("mapping file", rule, "note: the rule fits nothing that was imported")
     cells = {unit.cell.cell_id: unit.cell for unit in units}
     units_of: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
@@ -71,7 +71,7 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
     for cell in cells.values():
         if cell.design is Design.IMPORTED and not cell.composition:
             findings.ignore(
-                "mapping",
+                units_of[cell.cell_id][0].evaluation.file.name,
                 f"model {cell.label}",
                 "note: it looks trained, on how much is unknown; a mapping file that says so puts "
                 "it on a growth curve",
@@ -88,7 +88,7 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
         items=tables.items(),
         score_origins=tables.score_origins,
         ignored=findings.ignored,
-        arguments={"mapping": mapping.model_dump(mode="json", exclude_defaults=True)},
+        arguments=arguments(mapping, cells),
     )
 
 
@@ -258,7 +258,7 @@ def _choose(units: Sequence[Unit], findings: Findings) -> list[Unit]:
         chosen.append(best)
         for other in others:
             file, first = other.evaluation.file.name, best.evaluation.file.name
-            if other.result.values == best.result.values:
+            if other.result.values and other.result.values == best.result.values:
                 findings.ignore(file, task, f"repeats {first}")
             elif _rank(other)[:2] == _rank(best)[:2]:
                 findings.reject(

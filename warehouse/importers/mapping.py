@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from os.path import commonprefix
 from pathlib import Path
@@ -227,6 +228,17 @@ def read_mapping(path: Path | None) -> Mapping:
         return Mapping.model_validate({} if content is None else content)
     except ValidationError as error:
         raise InputError(f"--mapping {path}: {_first(error)}") from error
+
+
+def arguments(mapping: Mapping, cell_ids: Iterable[str]) -> dict[str, Any]:
+    """Return what an import with a mapping is known by, beside its files.
+
+    With the cells: models may be told by the names of files and folders, not by their contents.
+    """
+    return {
+        "mapping": mapping.model_dump(mode="json", exclude_defaults=True),
+        "cells": hash_text(",".join(sorted(cell_ids))),
+    }
 
 
 def mapping_template(
