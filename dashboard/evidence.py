@@ -119,9 +119,7 @@ def load_curves(
     return load_items(conn, curves) if with_items else curves
 
 
-def load_items(
-    conn: duckdb.DuckDBPyConnection, curves: Sequence[CurveData]
-) -> list[CurveData]:
+def load_items(conn: duckdb.DuckDBPyConnection, curves: Sequence[CurveData]) -> list[CurveData]:
     """Return the curves with the item scores behind them, where there are any.
 
     Only items of these curves' studies, abilities, models, sources and metrics are read.

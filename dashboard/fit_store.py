@@ -1,9 +1,9 @@
 """Fits kept in the workspace by key, so that nothing known is refitted.
 
 A key is a hash of the input rows, the settings and the analysis version; item scores enter by the
-hash that the warehouse keeps of them, so they are read only for a fit that is not known. Each study's result is
-one file, `fits/<key>.parquet`, with one row a curve; it is written atomically, so any number of
-processes may fit at once. A file that can't be read is ignored and written again.
+hash that the warehouse keeps of them, so they are read only for a fit that is not known. Each
+study's result is one file, `fits/<key>.parquet`, with one row a curve; it is written atomically,
+so any number of processes may fit at once. A file that can't be read is ignored and written again.
 """
 
 from __future__ import annotations

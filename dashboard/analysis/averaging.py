@@ -16,8 +16,9 @@ into the curve it pulls small gains towards 0 by more than the interval admits (
 interval of a flat ability was 0.4 points wide where runs differ by 5).
 
 Families with n - K - 1 < 1 are left out; where that leaves none, as with three or four runs, the
-straight line in log volume is used alone, and what it can't show is said. Weights are proportional to exp(-QAICc / 2) and are
-computed anew in every replicate; the curve shown is the weighted mean of the families.
+straight line in log volume is used alone, and what it can't show is said. Weights are
+proportional to exp(-QAICc / 2) and are computed anew in every replicate; the curve shown is the
+weighted mean of the families.
 
 References
 ----------
@@ -42,7 +43,6 @@ from dashboard.analysis.observed import describe, fit_observed, scatter
 from dashboard.analysis.prepare import FittedRuns
 from dashboard.analysis.results import FamilyFit, FitStatus
 from dashboard.analysis.seed_noise import correlate, estimate_decay, run_correlation
-
 
 _MIN_VOLUMES = 3
 """A straight line through two volumes fits whatever they are."""

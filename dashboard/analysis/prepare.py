@@ -93,8 +93,8 @@ def prepare_curve(data: CurveData, settings: FitSettings) -> Prepared:
     """Decide which runs of a curve are fitted.
 
     Excluded, each with its reason: runs that the data call missing, runs without a score, runs
-    beyond `settings.max_examples`, and the base model of a loss curve unless `settings.include_base` (zero-shot loss is off the law
-    that fine-tuned losses follow).
+    beyond `settings.max_examples`, and the base model of a loss curve unless
+    `settings.include_base` (zero-shot loss is off the law that fine-tuned losses follow).
 
     Returns
     -------

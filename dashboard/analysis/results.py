@@ -23,8 +23,8 @@ class FitStatus(StrEnum):
 LABEL_BASIS = {
     "items_and_runs": "items and runs",
     "stderr_and_runs": "standard errors and runs",
-    "items_only": "items only",
-    "stderr_only": "standard errors only",
+    "items_only": "items and scatter around the curves",
+    "stderr_only": "standard errors and scatter around the curves",
     "residual": "scatter around the curve",
 }
 """What a label rests on, by the noise that the curve's intervals cover."""
@@ -243,11 +243,12 @@ class CurveFit:
         The pace: volume at which half of the total gain is reached; None, with
         `half_gain_reason`, where there is no gain to halve.
     p_value, q_value : float or None
-        Test against a constant whose null keeps the run noise, and its Benjamini-Hochberg
+        Test against a constant whose null keeps the run noise (with one seed everywhere, the
+        scatter around the study's curves in its place), and its Benjamini-Hochberg
         adjustment over the `n_tests` abilities of this study, base model, source and metric.
     label : Label or None
         None with `label_reason` where no label can be given; with one seed everywhere
-        `label_reason` says that the label speaks of these runs only.
+        `label_reason` says how runs are judged to differ.
     delta : float or None
         Smallest gain that matters, as used by the label.
     replicate_failures : float
@@ -306,7 +307,7 @@ class CurveFit:
 
     @property
     def label_basis(self) -> str | None:
-        """What the label rests on ("items only": not on another training run); None without."""
+        """What the label rests on, in words; None without a label."""
         if self.label is None or self.noise is None:
             return None
         return LABEL_BASIS[self.noise.value]

@@ -8,27 +8,40 @@ from dataclasses import replace
 import numpy as np
 
 from dashboard.analysis.likelihood import benjamini_hochberg
+from dashboard.analysis.one_seed import ONE_SEED, Scatter, pool_scatter, widen_for_label
 from dashboard.analysis.reading import read_curve
 from dashboard.analysis.results import (
     DRAWABLE,
     CurveFit,
     FitStatus,
-    IntervalKind,
     Plateau,
     PlateauStatus,
 )
 from dashboard.analysis.settings import FitSettings
 from dashboard.analysis.summary import give_label
 
-
 _FEW_VOLUMES = 3
 _FEW_RUNS = 4
 
-_ONE_SEED = "one seed everywhere: the label speaks of these runs, another training run may differ"
+_ONE_SEED = (
+    "one seed everywhere: how much training runs differ is judged by the scatter around the curves"
+)
+_NO_SCATTER = "one seed everywhere, and too few volumes to see how much training runs differ"
 
 
 def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[CurveFit, ...]:
-    """Fill in q-values over each comparison's abilities, then labels and readings."""
+    """Fill in q-values over each comparison's abilities, then labels and readings.
+
+    With one seed everywhere, p-values and labels rest on the scatter around the curves too
+    (`one_seed`).
+    """
+    scatters = pool_scatter(fits)
+    fits = [
+        fit
+        if scatter is None or fit.p_value is None
+        else replace(fit, p_value=scatter.p_value(fit.p_value))
+        for fit, scatter in zip(fits, scatters, strict=True)
+    ]
     groups: dict[tuple[str, str, str, str], list[int]] = {}
     for index, fit in enumerate(fits):
         if fit.p_value is not None:
@@ -39,7 +52,7 @@ def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[C
         p_values = np.array([fits[i].p_value for i in members], dtype=float)
         for index, q_value in zip(members, benjamini_hochberg(p_values), strict=True):
             fit = replace(result[index], q_value=float(q_value), n_tests=len(members))
-            result[index] = _labelled(fit, settings)
+            result[index] = _labelled(fit, settings, scatters[index])
     return tuple(replace(fit, reading=read_curve(fit)) for fit in result)
 
 
@@ -63,7 +76,7 @@ def _admit_few_volumes(fit: CurveFit) -> CurveFit:
     return replace(fit, reason=reason, plateau=plateau, half_gain_examples=None)
 
 
-def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
+def _labelled(fit: CurveFit, settings: FitSettings, scatter: Scatter | None) -> CurveFit:
     """Give a curve with gain and q-value its label; halve only gains that are there."""
     if fit.gain is None or fit.gain_upper_bound is None or fit.q_value is None:
         return fit
@@ -76,16 +89,17 @@ def _labelled(fit: CurveFit, settings: FitSettings) -> CurveFit:
             half_gain_examples=None,
             half_gain_reason="no growth curve could be fitted",
         )
-    label, reason = give_label(
-        fit.gain, fit.gain_upper_bound, fit.q_value, fit.delta, fit.plateau, settings.fdr
-    )
+    gain, upper_bound, plateau = fit.gain, fit.gain_upper_bound, fit.plateau
+    if scatter is not None:
+        gain, upper_bound, plateau = widen_for_label(fit, scatter)
+    label, reason = give_label(gain, upper_bound, fit.q_value, fit.delta, plateau, settings.fdr)
     half, why = fit.half_gain_examples, None
     if not (fit.q_value < settings.fdr and fit.gain.estimate > 0):
         half, why = None, "no gain is established, so there is none to halve"
     elif half is None:
         why = fit.reason or "no averaged curve is available"
-    if label is not None and fit.noise in (IntervalKind.ITEMS_ONLY, IntervalKind.STDERR_ONLY):
-        reason = _ONE_SEED
+    if label is not None and fit.noise in ONE_SEED:
+        label, reason = (None, _NO_SCATTER) if scatter is None else (label, _ONE_SEED)
     return replace(
         fit, label=label, label_reason=reason, half_gain_examples=half, half_gain_reason=why
     )

@@ -28,7 +28,9 @@ def fit(
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     delta: Annotated[
         float | None,
-        typer.Option(help="Smallest gain that matters; else the study's own, or 0.03 (accuracies)."),
+        typer.Option(
+            help="Smallest gain that matters; else the study's own, or 0.03 (accuracies)."
+        ),
     ] = None,
     x: Annotated[
         str, typer.Option(help="What volumes count: own, total, tokens, steps or cost.")
@@ -268,5 +270,5 @@ def _footnotes(fits: Sequence[CurveFit]) -> list[str]:
             "than 0.01 (90%). See docs/statistics.md."
         )
     if any(item.label is not None and item.label_reason is not None for item in fits):
-        lines.append("(one seed): the label speaks of these runs; another run may differ.")
+        lines.append("(one seed): how much runs differ is judged by the scatter around the curves.")
     return lines

@@ -135,17 +135,13 @@ def _with_shots(name: str, n_shot: int | None) -> str:
 
 def _units(paths: Sequence[Path], study: str, mapping: Mapping, findings: Findings) -> list[Unit]:
     """Return the tasks of all evaluations, with their samples and the cells they belong to."""
-    found = find_files(paths, findings)
-    evaluations = []
-    for file, document in found.results:
-        groups = [
-            group
-            for key in ("group_subtasks", "groups")
-            for group in document.get(key) or ()
-            if isinstance(group, str) and mapping.names_group(group)
-        ]
-        evaluations.append(read_evaluation(file, document, findings, groups))
-    samples_of, alone = _pair(evaluations, found.samples, findings)
+    evaluations, samples = [], []
+    for file, document in find_files(paths, findings):
+        if document is None:
+            samples.append(file)
+        else:
+            evaluations.append(read_evaluation(file, document, findings, mapping))
+    samples_of, alone = _pair(evaluations, samples, findings)
     evaluations += alone
     if not evaluations and not findings.rejected:
         raise InputError(

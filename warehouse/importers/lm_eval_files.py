@@ -81,36 +81,26 @@ class Findings:
         self.files[file] = known.model_copy(update={"n_rows": known.n_rows + n_rows})
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoundFiles:
-    """Files by what they are; results carry their document, samples are read when needed."""
+def find_files(
+    paths: Sequence[Path], findings: Findings
+) -> Iterator[tuple[LocatedFile, Document | None]]:
+    """Yield each results file with its document and each samples file with None; list others.
 
-    results: list[tuple[LocatedFile, Document]]
-    samples: list[LocatedFile]
-
-
-def find_files(paths: Sequence[Path], findings: Findings) -> FoundFiles:
-    """Sort the files below the paths into results, samples and others, which are listed.
+    One document at a time: a folder may hold thousands.
 
     Raises
     ------
     InputError
         If a path does not exist or can't be read.
     """
-    results: list[tuple[LocatedFile, Document]] = []
-    samples: list[LocatedFile] = []
     for file, is_named in _walk(paths):
         try:
             if file.path.suffix == ".jsonl":
                 if _starts_like_samples(file.path):
-                    samples.append(file)
+                    yield file, None
                 elif is_named or file.path.name.startswith("samples_"):
-                    findings.reject(
-                        file.name,
-                        1,
-                        _start(file.path)[:80],
-                        "is no sample of lm-eval; leave it out.",
-                    )
+                    start = _start(file.path)[:80]
+                    findings.reject(file.name, 1, start, "is no sample of lm-eval; leave it out.")
                 else:
                     findings.ignore(file.name, "file", "JSON lines that are no samples of lm-eval")
                 continue
@@ -118,8 +108,7 @@ def find_files(paths: Sequence[Path], findings: Findings) -> FoundFiles:
         except OSError as error:
             raise InputError(f"{file.path} can't be read ({error.strerror}).") from error
         if document is not None:
-            results.append((file, document))
-    return FoundFiles(results=results, samples=samples)
+            yield file, document
 
 
 def _walk(paths: Sequence[Path]) -> Iterator[tuple[LocatedFile, bool]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from warehouse.importers.lm_eval_runs import (
     run_date,
     run_environment,
 )
+from warehouse.importers.mapping import Mapping as TaskMapping
 
 NO_FILTER = "none"
 
@@ -34,6 +35,13 @@ _DESCRIPTIONS = frozenset(
     | {"prompt_id", "prompt_jinja", "prompt_original_task", "comment", "dataset_path"}
 )
 _STDERR = "_stderr"
+_CONFIG_PARTS = (
+    "output_type",
+    "metric_list",
+    "filter_list",
+    "doc_to_choice",
+    "process_results",
+)
 _BOUNDED = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "acc_all", "accuracy"})
 _CORPUS_LEVEL = re.compile(
     r"(^|_)(perplexity|ppl|bits_per_byte|mcc|bleu|chrf(\+\+)?|ter|brier_score)$|^f1$"
@@ -66,7 +74,7 @@ class TaskResult:
     n_items : int or None
         Documents that were scored, as the file tells it.
     config : mapping
-        The task's configuration; empty where the file has none.
+        What of the task's configuration matters here; empty where the file has none.
     groups : tuple of str
         Groups with scores of their own that the task belongs to, the widest first.
     """
@@ -144,14 +152,14 @@ def is_lower_better(metric: str) -> bool:
 
 
 def read_evaluation(
-    file: LocatedFile, document: Document, findings: Findings, wanted_groups: Sequence[str] = ()
+    file: LocatedFile, document: Document, findings: Findings, mapping: TaskMapping
 ) -> Evaluation:
     """Read a results document; what is no score goes into `findings`.
 
     Parameters
     ----------
-    wanted_groups : sequence of str
-        Groups whose own row counts; their tasks are left out instead.
+    mapping : Mapping
+        Tells which tasks to leave out, and which groups' own rows count instead of their tasks.
     """
     rows = dict(_rows(document["results"]))
     members = {
@@ -159,16 +167,19 @@ def read_evaluation(
         for group, tasks in as_mapping(document.get("group_subtasks")).items()
         if isinstance(tasks, list) and tasks
     }
-    values = {task: _read_row(file, task, row, findings) for task, row in rows.items()}
-    kept = _leave_out_groups(file, document, values, members, wanted_groups, findings)
     config = as_mapping(document.get("config"))
-    tasks = {
-        task: _task_result(
-            task, kept[task], rows[task], document, _ancestors(task, members, values)
-        )
-        for task in kept
-        if kept[task]
-    }
+    groups = _groups_over(members, rows)
+    tasks: dict[str, TaskResult] = {}
+    for task in _without_groups(file, document, rows, members, mapping, findings):
+        n_shot = _n_shot(task, document)
+        rule = mapping.task_rule(task, n_shot)
+        if rule is not None and rule.skip:
+            findings.ignore(file.name, task, "left out by the mapping file")
+            continue
+        values = _read_row(file, task, rows[task], findings)
+        if values:
+            over = groups.get(task, ())
+            tasks[task] = _task_result(task, values, rows[task], document, over, n_shot)
     if not tasks:
         findings.ignore(file.name, "file", "no task with a score")
     samples = as_mapping(document.get("samples"))
@@ -287,36 +298,45 @@ def _read_row(
     return found
 
 
-def _leave_out_groups(
+def _without_groups(
     file: LocatedFile,
     document: Document,
-    values: dict[str, list[MetricValue]],
+    rows: Mapping[str, dict[str, Any]],
     members: Mapping[str, list[str]],
-    wanted: Sequence[str],
+    mapping: TaskMapping,
     findings: Findings,
-) -> dict[str, list[MetricValue]]:
-    """Keep tasks, not the groups over them, unless the user wants a group's own row."""
+) -> list[str]:
+    """Return the tasks, without the groups over them unless the user wants a group's own row."""
     groups = as_mapping(document.get("groups"))
     configs = as_mapping(document.get("configs"))
-    kept = dict(values)
-    for task in values:
-        if task in wanted:
-            for member in _descendants(task, members):
-                if kept.pop(member, None):
-                    findings.ignore(file.name, member, f"part of {task}, whose own row is wanted")
-    for task, scores in values.items():
-        if task not in kept or task in wanted:
-            continue
-        inside = [name for name in _descendants(task, members) if values.get(name)]
+    wanted = [task for task in rows if (task in members or task in groups)]
+    wanted = [task for task in wanted if mapping.names_group(task)]
+    inside_wanted = {name: group for group in wanted for name in _descendants(group, members)}
+    kept = []
+    for task, row in rows.items():
+        inside = [name for name in _descendants(task, members) if name in rows]
         known_as_group = task in groups or (bool(configs) and task not in configs)
-        if not scores:
-            del kept[task]
+        if not _has_scores(row):
             findings.ignore(file.name, task, "a row without scores")
-        elif inside or (known_as_group and task not in members and len(values) > 1):
-            del kept[task]
+        elif task in inside_wanted:
+            reason = f"part of {inside_wanted[task]}, whose own row is wanted"
+            findings.ignore(file.name, task, reason)
+        elif task in wanted:
+            kept.append(task)
+        elif inside or (known_as_group and task not in members and len(rows) > 1):
             what = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
             findings.ignore(file.name, task, f"aggregate of {what or 'other tasks'}")
+        else:
+            kept.append(task)
     return kept
+
+
+def _has_scores(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row holds a number that may be a score."""
+    return any(
+        key not in _DESCRIPTIONS and _STDERR not in key and as_number(value) is not None
+        for key, value in row.items()
+    )
 
 
 def _descendants(group: str, members: Mapping[str, list[str]]) -> list[str]:
@@ -331,13 +351,17 @@ def _descendants(group: str, members: Mapping[str, list[str]]) -> list[str]:
     return found
 
 
-def _ancestors(
-    task: str, members: Mapping[str, list[str]], values: Mapping[str, list[MetricValue]]
-) -> tuple[str, ...]:
-    """Return the groups over a task that have scores of their own, the widest first."""
-    over = {group: _descendants(group, members) for group in members}
-    found = [group for group, below in over.items() if task in below and values.get(group)]
-    return tuple(sorted(found, key=lambda group: (-len(over[group]), group)))
+def _groups_over(
+    members: Mapping[str, list[str]], rows: Mapping[str, dict[str, Any]]
+) -> dict[str, tuple[str, ...]]:
+    """Return by task the groups over it that have scores of their own, the widest first."""
+    scored = [group for group in members if _has_scores(rows.get(group, {}))]
+    over = {group: _descendants(group, members) for group in scored}
+    found: dict[str, tuple[str, ...]] = {}
+    for group in sorted(over, key=lambda group: (-len(over[group]), group)):
+        for task in over[group]:
+            found[task] = (*found.get(task, ()), group)
+    return found
 
 
 def _task_result(
@@ -346,12 +370,10 @@ def _task_result(
     row: dict[str, Any],
     document: Document,
     groups: tuple[str, ...],
+    n_shot: int | None,
 ) -> TaskResult:
     """Bring together what a document tells of a task."""
     config = as_mapping(as_mapping(document.get("configs")).get(task))
-    n_shot = as_mapping(document.get("n-shot")).get(task)
-    if n_shot is None:
-        n_shot = config.get("num_fewshot", as_mapping(document.get("config")).get("num_fewshot"))
     counted = as_mapping(as_mapping(document.get("n-samples")).get(task)).get("effective")
     directions = as_mapping(as_mapping(document.get("higher_is_better")).get(task))
     filters: dict[str, tuple[str, ...]] = {}
@@ -364,13 +386,23 @@ def _task_result(
         values=tuple(values),
         filters=filters,
         n_items=as_count(counted) or as_count(row.get("sample_len")),
-        n_shot=n_shot if isinstance(n_shot, int) and n_shot >= 0 else None,
-        config=config,
+        n_shot=n_shot,
+        # The rest may hold whole prompts and is not needed.
+        config={key: config[key] for key in _CONFIG_PARTS if key in config},
         directions={key: value for key, value in directions.items() if isinstance(value, bool)},
         groups=groups,
         version=None if version is None else str(version),
         config_hash=config_hash if isinstance(config_hash, str) else None,
     )
+
+
+def _n_shot(task: str, document: Document) -> int | None:
+    """Return how many examples a task's prompts hold; None where the file does not tell."""
+    config = as_mapping(as_mapping(document.get("configs")).get(task))
+    told = as_mapping(document.get("n-shot")).get(task)
+    if told is None:
+        told = config.get("num_fewshot", as_mapping(document.get("config")).get("num_fewshot"))
+    return told if isinstance(told, int) and told >= 0 else None
 
 
 def _listed_metrics(config: Mapping[str, Any]) -> list[dict[str, Any]]:

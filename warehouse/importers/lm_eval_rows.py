@@ -237,8 +237,11 @@ class UnitRows:
         """Return the chance level of a score without items; None if it can't be known."""
         if self.unit.chance_level is not None:
             return self.unit.chance_level
+        if not _counts_right_answers(metric):
+            return None
         n_choices = self.result.n_choices()
-        return 1 / n_choices if n_choices and _counts_right_answers(metric) else None
+        is_reply = self.result.config.get("output_type") == "generate_until"
+        return 1 / n_choices if n_choices else (0.0 if is_reply else None)
 
 
 def _counts_right_answers(metric: str) -> bool:

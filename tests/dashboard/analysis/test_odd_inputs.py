@@ -319,8 +319,8 @@ def test_one_seed_everywhere_is_called_items_only() -> None:
     assert fit.run_stddev is None
     assert "not another training run" in fit.reading
     assert fit.label is Label.RESPONSIVE
-    assert fit.label_basis == "items only"
-    assert "another training run may differ" in (fit.label_reason or "")
+    assert fit.label_basis == "items and scatter around the curves"
+    assert "scatter around the curves" in (fit.label_reason or "")
     pooled = fit_study(simulate(["rise", "flat"], seeds=2, rng=rng), QUICK).curves[0]
     assert pooled.label_basis == "items and runs"
     assert pooled.label_reason is None

@@ -51,7 +51,8 @@ def test_the_document_has_the_fields_scripts_rely_on(study: StudyFit) -> None:
     document = curve_document(study.curves[0])
     assert {
         "study", "ability", "base_model", "n_params", "data_source", "metric", "n_points",
-        "status", "label", "label_basis", "left_out", "families", "gain", "plateau", "backtest", "predictions",
+        "status", "label", "label_basis", "left_out", "families", "gain", "plateau", "backtest",
+        "predictions",
     } <= set(document)  # fmt: skip
     assert set(document["gain"]) == {"estimate", "low", "high", "level", "kind"}
     assert {

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from dashboard.analysis import CurveData
+from dashboard.bench.worlds import TRUTHS, VOLUMES, draw_items
 
-VOLUMES = (0.0, 4.0, 16.0, 64.0, 256.0)
-
-TRUTHS: dict[str, Callable[[Any], Any]] = {
-    "flat": lambda n: np.full(np.shape(n), 0.25),
-    "even": lambda n: np.full(np.shape(n), 0.5),
-    "rise": lambda n: expit(-1.2 + 0.55 * np.log1p(n / 4)),
-    "saturate": lambda n: 0.3 + 0.45 * (1 - np.exp(-0.08 * n)),
-    "power": lambda n: 0.85 - 0.5 * (1 + n / 10) ** -0.6,
-    "sigmoid": lambda n: 0.25 + 0.6 * n**1.6 / (n**1.6 + 60**1.6),
-    "slow": lambda n: expit(0.06 * np.log1p(n / 4)),
-    "fall": lambda n: expit(1.0 - 0.35 * np.log1p(n / 4)),
-}
+__all__ = ["TRUTHS", "VOLUMES", "draw_items", "make_curve", "simulate"]
 
 
 def make_curve(score: Sequence[float], n: Sequence[float] = VOLUMES, **changes: Any) -> CurveData:
@@ -45,14 +34,6 @@ def make_curve(score: Sequence[float], n: Sequence[float] = VOLUMES, **changes: 
         "cell_id": tuple(f"c{index}" for index in range(n_points)),
     }
     return CurveData(**(fields | changes))
-
-
-def draw_items(p: Any, m: int, rng: np.random.Generator, shared: float = 0.4) -> np.ndarray:
-    """0/1 items with success rates p, shape (P,), correlated over runs by difficulty."""
-    difficulty = rng.normal(size=m)
-    own = rng.normal(size=(len(p), m))
-    latent = np.sqrt(shared) * difficulty + np.sqrt(1 - shared) * own
-    return (latent < norm.ppf(p)[:, None]).astype(float)
 
 
 def simulate(

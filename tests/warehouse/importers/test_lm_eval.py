@@ -353,6 +353,33 @@ def test_numbers_as_text_are_numbers_and_texts_are_none(tmp_path: Path) -> None:
     }
 
 
+def test_item_scores_as_text_are_numbers(tmp_path: Path) -> None:
+    values: list[object] = ["True", "False", "0.5", True, None]
+    write_samples(tmp_path, "quiz", [sample(i, exact_match=v) for i, v in enumerate(values)])
+    assert items(read(tmp_path))["score"].fillna(-1).tolist() == [1.0, 0.0, 0.5, 1.0, -1.0]
+
+
+def test_chance_of_scores_without_items_comes_from_the_configuration(tmp_path: Path) -> None:
+    configs = {
+        "letters": {"output_type": "multiple_choice", "doc_to_choice": ["A", "B", "C", "D", "E"]},
+        "sums": {"output_type": "generate_until"},
+        "wino": {"output_type": "multiple_choice", "doc_to_choice": "choices"},
+    }
+    results = {
+        "letters": {"acc,none": 0.5, "f1,none": 0.5},
+        "sums": {"exact_match,none": 0.5},
+        "wino": {"acc,none": 0.5},
+    }
+    write_results(tmp_path, results, configs=configs)
+    found = scores(read(tmp_path))["chance_level"].fillna(-1).to_dict()
+    assert found == {
+        ("letters", "acc"): 0.2,
+        ("letters", "f1"): -1,
+        ("sums", "exact_match"): 0.0,
+        ("wino", "acc"): -1,
+    }
+
+
 def test_perplexity_over_items_stays_a_score(tmp_path: Path) -> None:
     config = {"text": {"metric_list": [{"metric": "perplexity", "aggregation": "perplexity"}]}}
     write_results(tmp_path, {"text": {"perplexity,none": 7.389}}, configs=config)
@@ -459,3 +486,89 @@ def test_odd_documents_are_read_as_far_as_they_go(tmp_path: Path, document: obje
     (tmp_path / "results_x.json").write_text(json.dumps(document), "utf-8")
     imported = read(tmp_path)
     assert imported.scores is None or scores(imported)["score"].tolist() == [0.5]
+
+
+# --- Files that are told by their content -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("list.json", "[1, 2]", "a JSON list"),
+        ("text.json", '"results"', "no results of lm-eval"),
+        ("broken.json", "{", "not JSON"),
+        ("lighteval.json", '{"config_general": {}, "results": {}}', "results of lighteval"),
+        ("odd.json", '{"results": "fine", "config": {}}', "no results of lm-eval"),
+        ("chat.jsonl", '{"messages": []}\n', "JSON lines that are no samples"),
+    ],
+)
+def test_other_files_in_a_folder_are_listed_and_named_ones_rejected(
+    tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    write_results(tmp_path, {"quiz": {"acc": 0.5}})
+    (tmp_path / name).write_text(text, "utf-8")
+    listed = {Path(part.file).name: part.reason for part in read(tmp_path).ignored}
+    assert listed[name].startswith(reason)
+    rejection(tmp_path / name)
+
+
+def test_a_samples_file_without_samples_is_rejected(tmp_path: Path) -> None:
+    path = write_samples(tmp_path, "quiz", [{"messages": []}])
+    assert "no sample of lm-eval" in rejection(path.parent).rejected[0].reason
+    path = write_samples(tmp_path, "quiz", [sample(0), {"messages": []}])
+    row = rejection(path.parent).rejected[0]
+    assert (row.line, "no doc_id" in row.reason) == (2, True)
+
+
+def test_a_list_of_samples_that_is_cut_short_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.jsonl"
+    path.write_text(json.dumps([sample(0), sample(1)], indent=2)[:-20], "utf-8")
+    assert "cut short" in rejection(tmp_path).rejected[0].reason
+
+
+def test_filters_that_samples_do_not_name_come_in_the_order_of_the_results(tmp_path: Path) -> None:
+    def row(doc_id: int, score: float) -> dict[str, object]:
+        fields = sample(doc_id, exact_match=score)
+        return {key: fields[key] for key in fields if key not in {"filter", "metrics"}}
+
+    results = {"quiz": {"exact_match,strict": 0.0, "exact_match,flexible": 0.5}}
+    write_results(tmp_path, results)
+    write_samples(tmp_path, "quiz", [row(0, 0.0), row(1, 0.0), row(0, 1.0), row(1, 0.0)])
+    found = items(read(tmp_path)).groupby("metric")["score"].apply(list).to_dict()
+    assert found == {"exact_match.strict": [0.0, 0.0], "exact_match.flexible": [1.0, 0.0]}
+
+
+def test_log_likelihoods_that_are_no_numbers_are_null(tmp_path: Path) -> None:
+    arguments = [["Q", " a"], ["Q", " b"]]
+    answers: list[object] = [[["nan", "False"], ["-1", "True"]], [["x", "False"], ["-1", "True"]]]
+    rows = [
+        sample(i, arguments=arguments, filtered_resps=answer, metrics=["acc"], acc=1)
+        for i, answer in enumerate(answers)
+    ]
+    write_samples(tmp_path, "quiz", rows)
+    found = items(read(tmp_path))
+    assert found["choice_log_likelihoods"].isna().all()
+    assert found["chance_level"].tolist() == [0.5, 0.5]
+
+
+def test_metrics_that_only_samples_hold_are_listed_or_taken(tmp_path: Path) -> None:
+    rows = [sample(i, metrics=["exact_match", "f1"], f1=[["a"], ["b"]]) for i in range(2)]
+    write_samples(tmp_path / "alone", "quiz", rows)
+    write_results(tmp_path / "both", {"quiz": {"exact_match,none": 1.0}})
+    write_samples(tmp_path / "both", "quiz", rows)
+    alone, both = read(tmp_path / "alone"), read(tmp_path / "both")
+    for imported in (alone, both):
+        assert items(imported)["metric"].unique() == ["exact_match"]
+    assert ignored(alone)["quiz: f1"].startswith("its items are no numbers")
+    assert ignored(both)["quiz: f1"] == "the results file has no such score"
+
+
+def test_two_runs_of_one_folder_keep_their_own_samples(tmp_path: Path) -> None:
+    older = "2026-01-01T00-00-00.000001"
+    for stamp, score in ((older, 0.0), (STAMP, 1.0)):
+        name = f"results_{stamp}.json"
+        write_results(tmp_path, {"quiz": {"exact_match,none": score}}, name=name)
+        path = write_samples(tmp_path, "quiz", [sample(0, exact_match=score)])
+        path.rename(tmp_path / f"samples_quiz_{stamp}.jsonl")
+    # The file's name tells when it was run, where the file does not.
+    assert items(read(tmp_path))["score"].tolist() == [1.0]

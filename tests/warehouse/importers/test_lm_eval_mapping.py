@@ -301,3 +301,31 @@ def test_the_template_is_written_once(tmp_path: Path) -> None:
 def test_a_study_that_is_no_name_is_refused(tmp_path: Path) -> None:
     result = call(str(FIXTURES), "--study", "../x")
     assert isinstance(result.exception, InputError)
+
+
+def test_the_mapping_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "imports.md").read_text("utf-8")
+    path = tmp_path / "m.yaml"
+    path.write_text(text.partition("```yaml\n")[2].partition("```")[0], "utf-8")
+    mapping = read_mapping(path)
+    assert [rule.skip for rule in mapping.tasks] == [False, True]
+    cell = mapping.place(study="s", model="x/sft-human-10k-seed2", file="f", n_params=None)
+    assert (cell.base_model, cell.volume_setting, cell.seed) == ("pond-1b", 10_000, 2)
+    cell = mapping.place(study="s", model="org/pond-1b:step3", file="f", n_params=None)
+    assert (cell.data_source, cell.volume_setting) == ("pile", 3072)
+
+
+def test_a_bad_task_can_be_left_out_by_a_rule(tmp_path: Path) -> None:
+    document = {
+        "results": {"good": {"acc": 0.5}, "bad": {"acc": float("nan")}, "all": {"acc": 7.0}},
+        "group_subtasks": {"all": ["good", "bad"]},
+        "versions": {},
+    }
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+    with pytest.raises(RejectedImportError, match="skip: true"):
+        read_lm_eval([tmp_path], study="s", mapping=Mapping())
+    mapping = Mapping.model_validate({"tasks": [{"tasks": "bad", "skip": True}]})
+    imported = read_lm_eval([tmp_path], study="s", mapping=mapping)
+    # The group's own row is an aggregate, whatever it says.
+    assert imported.scores is not None and imported.scores["task"].to_pylist() == ["good"]
+    assert [part.what for part in imported.ignored if part.what in {"all", "bad"}] == ["all", "bad"]
