@@ -46,7 +46,13 @@ _GROUPS = ["ability", "volume_setting", "data_source"]
 _N_REPEATS = 5
 _NO_MLFLOW = "mlflow is not installed"
 
-# Runs of one model; the number of cells is what a real study asks of one, too.
+# Every cell has the same items, so the mean of its scores is the mean over its items.
+_OUR_MEANS = """
+SELECT ability, volume_setting, data_source, avg(score) AS score
+FROM mart_ability_score
+WHERE study = ? AND base_model = ? GROUP BY ability, volume_setting, data_source
+"""
+_OUR_RUNS = "SELECT cell_id, ability, score FROM mart_ability_score WHERE study = ?"
 _SCHEMA = """
 CREATE TABLE cell (
     cell_id TEXT PRIMARY KEY, base_model TEXT, data_source TEXT, volume_setting INTEGER
@@ -190,49 +196,49 @@ def _compare(name: str, question: str, ask: Ask, ours: pd.DataFrame, ours_second
 
 
 def _ask_warehouse(conn: duckdb.DuckDBPyConnection) -> dict[str, Ask]:
-    """Ask as the app does."""
+    """Ask the marts, and for items the statement that the app uses."""
 
-    def means() -> pd.DataFrame:
-        scores = queries.load_ability_scores(conn, study=STUDY, base_model=_MODEL)
-        return scores.groupby(_GROUPS, as_index=False)["score"].mean()
+    def ask(statement: str, *parameters: str) -> Ask:
+        return lambda: conn.execute(statement, parameters).df()
 
     def curve() -> pd.DataFrame:
         return queries.load_item_scores(
             conn, study=STUDY, ability=_ABILITY, base_model=_MODEL, data_source=_SOURCE
         )
 
-    def runs() -> pd.DataFrame:
-        scores = queries.load_ability_scores(conn, study=STUDY)
-        return scores[["cell_id", "ability", "score"]]
-
-    return {_MEANS: means, _CURVE: curve, _RUNS: runs}
+    return {_MEANS: ask(_OUR_MEANS, STUDY, _MODEL), _CURVE: curve, _RUNS: ask(_OUR_RUNS, STUDY)}
 
 
 def _ask_pandas(workspace: Workspace) -> dict[str, Ask]:
     """Read the landing files anew for every question, but only what it needs of them."""
-    files = {path.stem: path for path in list_landing(workspace, RecordKind.ITEM_SCORE)}
+    folder = workspace.landing / RecordKind.ITEM_SCORE.value
 
-    def read(cells: pd.DataFrame, columns: list[str], **options: Any) -> pd.DataFrame:
-        paths = [files[cell_id] for cell_id in cells["cell_id"]]
-        return pd.read_parquet(paths, columns=columns, **options)
+    def read(cells: pd.DataFrame, *columns: str, ability: str | None = None) -> pd.DataFrame:
+        return pd.read_parquet(
+            [folder / f"{cell_id}.parquet" for cell_id in cells["cell_id"]],
+            columns=["cell_id", "ability", *columns, "score"],
+            filters=[("ability", "==", ability)] if ability else None,
+        )
 
     def means() -> pd.DataFrame:
         cells = _load_cells(workspace)
         cells = cells[cells["base_model"] == _MODEL]
-        scores = read(cells, ["cell_id", "ability", "score"]).merge(cells, on="cell_id")
-        return scores.groupby(_GROUPS, as_index=False)["score"].mean()
+        return _mean(read(cells).merge(cells, on="cell_id"), _GROUPS)
 
     def curve() -> pd.DataFrame:
         cells = _load_cells(workspace)
         cells = cells[(cells["base_model"] == _MODEL) & (cells["data_source"] == _SOURCE)]
-        columns = ["cell_id", "ability", "metric", "item_id", "score"]
-        return read(cells, columns, filters=[("ability", "==", _ABILITY)])
+        return read(cells, "metric", "item_id", ability=_ABILITY)
 
     def runs() -> pd.DataFrame:
-        scores = read(_load_cells(workspace), ["cell_id", "ability", "score"])
-        return scores.groupby(["cell_id", "ability"], as_index=False)["score"].mean()
+        return _mean(read(_load_cells(workspace)), ["cell_id", "ability"])
 
     return {_MEANS: means, _CURVE: curve, _RUNS: runs}
+
+
+def _mean(scores: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Average `score` over the rows of each group."""
+    return scores.groupby(groups)["score"].mean().reset_index()
 
 
 def _load_cells(workspace: Workspace) -> pd.DataFrame:
@@ -309,8 +315,7 @@ def _ask_mlflow(folder: Path, workspace: Workspace, scores: pd.DataFrame) -> dic
         return long.astype({"volume_setting": "int64"})
 
     def means() -> pd.DataFrame:
-        found = search(f"params.base_model = '{_MODEL}'")
-        return found.groupby(_GROUPS, as_index=False)["score"].mean()
+        return _mean(search(f"params.base_model = '{_MODEL}'"), _GROUPS)
 
     mlflow.set_tracking_uri(store)
     return {_MEANS: means, _RUNS: lambda: search("")}

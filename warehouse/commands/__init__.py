@@ -8,11 +8,11 @@ from warehouse.commands.bench import bench_warehouse
 from warehouse.commands.doctor import doctor
 from warehouse.commands.exclude import exclude
 from warehouse.commands.export import export_app, import_landing, import_warehouse
+from warehouse.commands.import_evaluations import helm, inspect, lm_eval
+from warehouse.commands.imports import import_app
 from warehouse.commands.ingest_status import ingest, status
 from warehouse.commands.snapshots import snapshot_app
 from warehouse.commands.sql import sql
-from warehouse.importers.commands import import_app
-from warehouse.importers.lm_eval_commands import helm, inspect, lm_eval
 
 
 def register(app: typer.Typer) -> None:

@@ -12,8 +12,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from warehouse import open_latest
+from warehouse.commands.imports import import_app
 from warehouse.errors import GrowthpaceError, InputError
-from warehouse.importers.commands import import_app
 
 APP = typer.Typer()
 APP.add_typer(import_app, name="import")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from warehouse.commands.imports import ReplaceOption, run_import
 from warehouse.commands.options import JsonOption, WorkspaceOption, print_json
-from warehouse.importers.commands import ReplaceOption, run_import
 from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
