@@ -1,0 +1,1 @@
+"""Simulations and timings that `make bench` runs; every figure in docs/ comes from here."""
