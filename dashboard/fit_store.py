@@ -8,6 +8,7 @@ so any number of processes may fit at once. A file that can't be read is ignored
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from dashboard.analysis import CurveData, FitSettings, StudyFit
 from dashboard.analysis.curve_data import FloatArray
+from dashboard.analysis.joint.results import JointFit
 from dashboard.analysis.results import CurveFit, RunNoise
 from dashboard.analysis.serialise import from_plain, to_plain
 from dashboard.analysis.settings import ANALYSIS_VERSION
@@ -110,6 +112,24 @@ def fit_or_load(
     )
 
 
+def fit_joint_or_load(
+    workspace: Workspace, curves: Sequence[CurveData], settings: FitSettings, *, keep: bool = True
+) -> tuple[JointFit, ...]:
+    """Return the joint laws of some curves, from `fits/<key>.joint.json` where they are known."""
+    path = workspace.fits / f"{fit_key(curves, settings)}.joint.json"
+    try:
+        return tuple(from_plain(JointFit, law) for law in json.loads(path.read_text("utf-8")))
+    except (OSError, KeyError, TypeError, ValueError):
+        # Missing or damaged: fitting again gives the same content.
+        from dashboard.analysis.joint.fit import fit_joint
+    laws = fit_joint(curves, settings)
+    if keep:
+        text = json.dumps(to_plain(laws))
+        with contextlib.suppress(OSError):
+            write_atomically(path, lambda target: target.write_text(text, "utf-8"))
+    return laws
+
+
 def load_fit(path: Path) -> StudyFit | None:
     """Return a stored fit; None if the file is missing, damaged or of another version."""
     try:
@@ -172,11 +192,9 @@ def _fit_one(
 
     fit = fit_study(curves if load_items is None else load_items(curves), settings)
     if keep:
-        try:
+        # A read-only or full workspace must not cost the user the answer.
+        with contextlib.suppress(OSError):
             store_fit(path, fit)
-        except OSError:
-            # A read-only or full workspace must not cost the user the answer.
-            return fit
     return fit
 
 

@@ -117,8 +117,8 @@ class Extrapolator:
                 continue
             weights = _method_weights(group.cases, horizon, _can_predict(runs))
             absolute = np.abs(np.array([case.errors for case in cases]))
-            for index_of, (name, weight) in enumerate(zip(group.methods, weights, strict=True)):
-                errors = absolute[np.isfinite(absolute[:, index_of]), index_of]
+            for column, (name, weight) in enumerate(zip(group.methods, weights, strict=True)):
+                errors = absolute[np.isfinite(absolute[:, column]), column]
                 found[name, supported] = BacktestError(
                     family=name,
                     horizon=supported,
@@ -131,8 +131,8 @@ class Extrapolator:
     def predict(self, index: int, volume: float) -> Prediction:
         """Predict one curve at a volume beyond its largest.
 
-        Status `unsupported_horizon` where no held-back volume lies as far out: weights then come
-        from the longest horizon there is and the interval grows with the log of the horizon; with
+        Status `unsupported_horizon` where no held-back volume lies as far out: the interval then
+        comes from the longest horizon there is and grows with the log of the horizon; with
         no backtest at all the interval is as wide as the score allows or, for losses, twice the
         extrapolated change.
         """

@@ -36,6 +36,7 @@ from dashboard.analysis.results import RunNoise
 _PASSES = 25
 _LEAST_STDDEV = 0.02
 """Run noise below this says nothing about its correlation."""
+_LOWER_90 = 1.2816
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +133,9 @@ def run_correlation(
     Returns
     -------
     float
-        In [0, 0.95]; an estimate r with standard error s is shrunk by r^2 / (r^2 + s^2). 0 where
-        no run with a sibling seed is scored on two abilities.
+        In [0, 0.95]: the estimate's lower 90% bound, since one that is too large by chance makes
+        differences between abilities look surer than they are. 0 where no run with a sibling seed
+        is scored on two abilities.
     """
     deviations: dict[str, list[float]] = {}
     share: dict[str, float] = {}
@@ -151,18 +153,16 @@ def run_correlation(
             for index, value in zip(members.tolist(), scaled.tolist(), strict=True):
                 deviations.setdefault(names[index], []).append(value)
                 share[names[index]] = 1 - 1 / len(members)
-    products, expected = [], 0.0
-    for cell, values in deviations.items():
-        d = np.array(values)
-        products.append(float(d.sum() ** 2 - (d**2).sum()) / 2)
-        expected += share[cell] * len(d) * (len(d) - 1) / 2
-    if expected == 0:
+    sums = np.array([sum(values) for values in deviations.values()])
+    squares = np.array([sum(value**2 for value in values) for values in deviations.values()])
+    sizes = np.array([len(values) for values in deviations.values()])
+    products = (sums**2 - squares) / 2
+    pairs = np.array([share[cell] for cell in deviations]) * sizes * (sizes - 1) / 2
+    if not pairs.any():
         return 0.0
-    estimate = sum(products) / expected
-    if estimate <= 0:
-        return 0.0
-    doubt = sum(product**2 for product in products) / expected**2
-    return float(min(estimate**3 / (estimate**2 + doubt), 0.95))
+    estimate = float(products.sum() / pairs.sum())
+    stderr = float(np.sqrt(((products - estimate * pairs) ** 2).sum()) / pairs.sum())
+    return float(np.clip(estimate - _LOWER_90 * stderr, 0.0, 0.95))
 
 
 def _collect(curves: Sequence[FittedRuns]) -> _Groups:

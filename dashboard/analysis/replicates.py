@@ -85,10 +85,14 @@ def noise_kind(runs: FittedRuns, noise: CurveNoise | None) -> IntervalKind:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedDraws:
-    """Which run stands in for which: indices of shape (P, B), and the number of seeds."""
+    """Which run stands in for which: indices of shape (P, B), and the number of seeds.
+
+    `df` counts the curve's own repeated runs: clusters lean on no pool.
+    """
 
     rows: NDArray[np.intp]
     n_seeds: int
+    df: float
 
 
 def draw_seeds(
@@ -116,7 +120,7 @@ def draw_seeds(
     rows = np.repeat(np.arange(len(runs.score))[:, None], settings.n_replicates, axis=1)
     for members in table:
         rows[members] = members[drawn]
-    return SeedDraws(rows=rows, n_seeds=n_seeds)
+    return SeedDraws(rows=rows, n_seeds=n_seeds, df=float(len(table) * (n_seeds - 1)))
 
 
 def draw_scores(

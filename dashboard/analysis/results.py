@@ -186,7 +186,8 @@ class ObservedPoints:
 class BacktestError:
     """Mean absolute error of one method on held-back larger volumes, pooled over the study.
 
-    `error` is in score units, or in log loss for losses; `weight` is the share that the method
+    `error` is in score units, or in log loss for losses, and None where no held-back volume judges
+    the method at this horizon; `weight` is the share that the method
     has in predictions at that horizon. `horizon` is the largest volume over the largest volume
     fitted.
     """

@@ -64,7 +64,7 @@ def fit(
     from dashboard.analysis import FitSettings
     from dashboard.analysis.serialise import curve_document, to_plain
     from dashboard.evidence import load_curves, load_items
-    from dashboard.fit_store import fit_or_load
+    from dashboard.fit_store import fit_joint_or_load, fit_or_load
     from warehouse.connection import latest_snapshot, open_latest
     from warehouse.workspace import open_workspace
 
@@ -99,9 +99,7 @@ def fit(
     fits = selected(fitted.curves)
     laws: Sequence[JointFit] | None = None
     if joint:
-        from dashboard.analysis.joint.fit import fit_joint
-
-        laws = fit_joint(selected(curves), settings)
+        laws = fit_joint_or_load(place, selected(curves), settings)
     if json_output:
         document = {"snapshot": snapshot.id, "curves": [curve_document(item) for item in fits]}
         if laws is not None:

@@ -248,6 +248,22 @@ def test_items_are_read_only_for_a_fit_that_is_not_known(
     assert [fit.reading for fit in second.curves] == [fit.reading for fit in first.curves]
 
 
+def test_joint_laws_are_kept_and_a_damaged_file_is_written_again(
+    curves: list[CurveData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_workspace(tmp_path)
+    sized = [replace(c, base_model=f"m{n}", n_params=n) for n in (1000, 9000) for c in curves[:1]]
+    first = fit_store.fit_joint_or_load(place, sized, SETTINGS)
+    (path,) = place.fits.iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("dashboard.analysis.joint.fit.fit_joint", lambda *_: ())
+        assert fit_store.fit_joint_or_load(place, sized, SETTINGS) == first
+        assert fit_store.fit_joint_or_load(place, sized, replace(SETTINGS, seed=1)) == ()
+    path.write_text("[{")
+    assert fit_store.fit_joint_or_load(place, sized, SETTINGS) == first
+    assert len(json.loads(path.read_text())) == 1
+
+
 def test_other_items_behind_the_same_rows_make_another_key(curves: list[CurveData]) -> None:
     assert curves[0].item_hash is not None
     other = replace(curves[0], item_hash=("other", *curves[0].item_hash[1:]))
