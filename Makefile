@@ -31,6 +31,7 @@ check: .venv/ready
 bench: .venv/ready
 	$(BIN)/python cli.py bench grid
 	$(BIN)/python cli.py bench warehouse
+	$(BIN)/python cli.py bench statistics
 
 app: .venv/ready
 	$(BIN)/python cli.py dashboard

@@ -118,10 +118,15 @@ def load_fit(root: Path, snapshot_id: str, study: str, metric: str | None = None
         Metric to fit; each ability's primary one if not given.
     """
     # SciPy and the fitting engine are loaded only by a page that needs a fit.
-    from dashboard.evidence import load_curves
+    from dashboard.evidence import load_curves, load_items
     from dashboard.fit_store import fit_or_load
 
     with closing(_open(root, snapshot_id)) as conn:
         metrics = None if metric is None else [metric]
-        curves = load_curves(conn, studies=[study], metrics=metrics)
-    return fit_or_load(Workspace(root=root), curves, FIT_SETTINGS)
+        curves = load_curves(conn, studies=[study], metrics=metrics, with_items=False)
+        return fit_or_load(
+            Workspace(root=root),
+            curves,
+            FIT_SETTINGS,
+            load_items=lambda needed: load_items(conn, needed),
+        )

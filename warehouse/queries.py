@@ -8,6 +8,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from warehouse.errors import WorkError
 from warehouse.statements import load_statement
 
 # None: no filter; a string: that value; a sequence: any of its values (an empty one: no row).
@@ -118,11 +119,23 @@ def _values(value: Filter) -> list[str] | None:
 def _frame(
     conn: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, list[str] | str | None]
 ) -> pd.DataFrame:
-    """Run a statement of sql/queries on a cursor of its own, so that threads may share `conn`."""
+    """Run a statement of sql/queries on a cursor of its own, so that threads may share `conn`.
+
+    Raises
+    ------
+    WorkError
+        If the snapshot lacks a table or column.
+    """
     statement = load_statement("queries", name)
     with conn.cursor() as cursor:
         # By way of Arrow, which takes half the time of DuckDB's own frames.
-        table = cursor.sql(statement, params=dict(parameters)).to_arrow_table()
+        try:
+            table = cursor.sql(statement, params=dict(parameters)).to_arrow_table()
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise WorkError(
+                "The snapshot was published by another version of growthpace; run "
+                "python cli.py ingest to publish it anew."
+            ) from error
     frame: pd.DataFrame = table.to_pandas()
     for column in _NULLABLE_INTEGERS & set(frame.columns):
         frame[column] = table.column(column).to_pandas(types_mapper=_WHOLE.get).astype("Int64")

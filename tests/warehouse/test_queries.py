@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from warehouse import open_latest, queries
+from warehouse.errors import WorkError
 from warehouse.ingest import ingest
 from warehouse.workspace import Workspace
 
@@ -92,3 +93,10 @@ def test_threads_may_share_a_connection(conn: duckdb.DuckDBPyConnection) -> None
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(count, ["math", "exam", "code"] * 8)) == [9, 4, 1] * 8
+
+
+def test_a_snapshot_of_another_version_says_what_to_do() -> None:
+    with duckdb.connect() as conn:
+        conn.execute("CREATE TABLE mart_study (name VARCHAR)")
+        with pytest.raises(WorkError, match="python cli.py ingest"):
+            queries.load_cells(conn)

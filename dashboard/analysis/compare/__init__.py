@@ -1,0 +1,1 @@
+"""Comparisons of data sources, model scales and abilities (see docs/comparisons.md)."""
