@@ -185,6 +185,8 @@ def check_table(path: Path, kind: RecordKind) -> int:
                     f"{path.name}: column {field.name} is {found.field(index).type}, "
                     f"not {field.type}."
                 )
+            if not field.nullable and _may_hold_nulls(file, index):
+                raise LandingError(f"{path.name}: column {field.name} has missing values.")
         n_groups = file.metadata.num_row_groups
         n_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(n_groups))
         if n_bytes > _MAX_TABLE_BYTES:
@@ -193,6 +195,20 @@ def check_table(path: Path, kind: RecordKind) -> int:
             )
         _check_digest(path, file.metadata.metadata or {})
         return int(file.metadata.num_rows)
+
+
+def _may_hold_nulls(file: pq.ParquetFile, index: int) -> bool:
+    """Tell whether a flat column may hold nulls, as far as the footer knows."""
+    if not file.schema_arrow.field(index).nullable:
+        return False
+    place = next(
+        column
+        for column in range(file.metadata.num_columns)
+        if file.schema.column(column).path == file.schema_arrow.field(index).name
+    )
+    groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+    counts = [group.column(place).statistics for group in groups]
+    return any(found is None or found.null_count != 0 for found in counts)
 
 
 def _check_digest(path: Path, metadata: dict[bytes, bytes]) -> None:

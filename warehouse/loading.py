@@ -44,6 +44,14 @@ _LOADS = {
 # Rows that are loaded together: enough to keep every core busy, few enough for 2 GB of memory.
 _BATCH_ROWS = 5_000_000
 _MAX_REASON = 500
+# Memory, disk or access, or a fault of this program: no file may be refused for these.
+_NOT_THE_FILES_FAULT = (
+    duckdb.OperationalError,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+)
 
 # Rows of one document, by the raw table (without its prefix) that they belong to.
 Rows = dict[str, list[dict[str, Any]]]
@@ -284,48 +292,89 @@ def _load_batch(
     """Load some files together; return those that break the contract, with the reason."""
     known = list_statements("landing")
     reasons: dict[Path, str] = {}
-    for name in (f"reject_{kind.value}", f"repeat_{kind.value}"):
-        if name in known:
-            # A cursor of its own, since an error would abort the transaction open on `conn`.
-            with conn.cursor() as cursor:
-                good = [path for path in paths if path not in reasons]
-                reasons |= _find_reasons(cursor, name, good)
-    overlap = f"overlap_{kind.value}"
-    if overlap in known:
-        # In the transaction, to see what its earlier batches loaded; all can be read by now.
-        good = [path for path in paths if path not in reasons]
-        reasons |= _find_reasons(conn, overlap, good)
-    files = [str(path) for path in paths if path not in reasons]
-    if files:
-        for name in _LOADS.get(kind, (f"load_{kind.value}",)):
-            conn.execute(load_statement("landing", name), {"files": files})
+
+    def find(statement: str, among: Sequence[Path], where: duckdb.DuckDBPyConnection) -> None:
+        if statement in known:
+            reasons.update(_find_reasons(where, statement, among))
+
+    def good() -> list[Path]:
+        return [path for path in paths if path not in reasons]
+
+    items: dict[Path, frozenset[object]] = {}
+    # A cursor of its own, since an error would abort the transaction open on `conn`.
+    with conn.cursor() as cursor:
+        find(f"reject_{kind.value}", paths, cursor)
+        if kind is RecordKind.ITEM_SCORE:
+            items = _survey_items(cursor, good(), reasons)
+            # Cells share their items, so one file of each kind is looked at for all that are alike.
+            found = _find_reasons(cursor, "repeat_item_score", _one_of_each(items, good()))
+            alike = [path for path in good() if any(items[path] & items[bad] for bad in found)]
+            find("repeat_item_score", alike, cursor)
+    # In the transaction, to see what its earlier batches loaded; all can be read by now.
+    find(f"overlap_{kind.value}", good(), conn)
+    files = [str(path) for path in good()]
+    samples = [str(path) for path in _one_of_each(items, good())]
+    for name in _LOADS.get(kind, (f"load_{kind.value}",)) if files else ():
+        read = samples if name == "load_prompt" else files
+        conn.execute(load_statement("landing", name), {"files": read})
     return reasons
+
+
+def _survey_items(
+    conn: duckdb.DuckDBPyConnection, paths: Sequence[Path], reasons: dict[Path, str]
+) -> dict[Path, frozenset[object]]:
+    """Return what tells apart the items of each file's units; add files that can't be read."""
+    items: dict[Path, set[object]] = {}
+    for name, *signature in _read_rows(conn, "survey_item_score", paths, reasons):
+        items.setdefault(Path(name), set()).add(tuple(signature))
+    return {path: frozenset(found) for path, found in items.items()}
+
+
+def _one_of_each(items: dict[Path, frozenset[object]], paths: Sequence[Path]) -> list[Path]:
+    """Return files whose units have all items that the units of `paths` have."""
+    seen: set[object] = set()
+    chosen = []
+    for path in paths:
+        if not items.get(path, frozenset()) <= seen:
+            chosen.append(path)
+            seen |= items[path]
+    return chosen
 
 
 def _find_reasons(
     conn: duckdb.DuckDBPyConnection, statement: str, paths: Sequence[Path]
 ) -> dict[Path, str]:
     """Run a statement that returns the bad files; a file it can't even read is bad too."""
+    reasons: dict[Path, str] = {}
+    for name, reason, n in _read_rows(conn, statement, paths, reasons):
+        rows = f" ({n} such rows)." if n > 1 else "."
+        reasons[Path(name)] = f"{Path(name).name}: {reason:.{_MAX_REASON}}{rows}"
+    return reasons
+
+
+def _read_rows(
+    conn: duckdb.DuckDBPyConnection,
+    statement: str,
+    paths: Sequence[Path],
+    reasons: dict[Path, str],
+) -> list[Any]:
+    """Run a statement over some files; those it can't read are left out and added to `reasons`."""
     if not paths:
-        return {}
+        return []
     try:
-        rows = conn.execute(
+        return conn.execute(
             load_statement("landing", statement), {"files": [str(path) for path in paths]}
         ).fetchall()
-    except duckdb.OperationalError:
-        # Memory, disk or access: not the file's fault.
+    except _NOT_THE_FILES_FAULT:
         raise
     except duckdb.Error as error:
         if len(paths) > 1:
             # One damaged page fails the whole scan: halve until the file is found.
             half = len(paths) // 2
-            return _find_reasons(conn, statement, paths[:half]) | _find_reasons(
-                conn, statement, paths[half:]
-            )
+            return [
+                *_read_rows(conn, statement, paths[:half], reasons),
+                *_read_rows(conn, statement, paths[half:], reasons),
+            ]
         first_line = str(error).splitlines()[0]
-        return {paths[0]: f"{paths[0].name}: its rows can't be read ({first_line})."}
-    return {
-        Path(name): f"{Path(name).name}: {reason:.{_MAX_REASON}}"
-        + (f" ({n} such rows)." if n > 1 else ".")
-        for name, reason, n in rows
-    }
+        reasons[paths[0]] = f"{paths[0].name}: its rows can't be read ({first_line})."
+        return []

@@ -54,12 +54,9 @@ row_reasons AS (
         CASE
             WHEN strlen(response) > 10_000_000
                 THEN format('a response of {} bytes', strlen(response))
-            WHEN strlen(item_id) > 1_000 OR strlen(prompt_hash) > 1_000
-                OR strlen(target_hash) > 1_000 OR strlen(missing_reason) > 1_000
-                THEN 'an id, hash or reason of over 1,000 bytes'
-            WHEN item_id IS NULL OR item_id = '' THEN 'a row without item_id'
-            WHEN prompt_hash IS NULL OR target_hash IS NULL
-                THEN format('item {} has no prompt_hash or target_hash', item_id)
+            WHEN strlen(item_id) > 1_000 OR strlen(missing_reason) > 1_000
+                THEN 'an id or reason of over 1,000 bytes'
+            WHEN item_id = '' THEN 'a row without item_id'
             WHEN NOT isfinite(score)
                 THEN format('item {}: score {} is not finite', item_id, score)
             WHEN (score < 0 OR score > 1) AND metric = 'accuracy'
@@ -71,7 +68,7 @@ row_reasons AS (
                 lambda value: isnan(value) OR (isfinite(value) AND abs(value) > 3e38)
             )) > 0
                 THEN format('item {}: a choice log-likelihood is NaN or too large', item_id)
-            -- Never so; it has every column read, so that a damaged page shows here.
+            -- Never so; it has these columns read, so that a damaged page shows here.
             WHEN hash(parsed, choice_tokens) IS NULL THEN 'unreadable'
         END AS reason
     FROM read_parquet($files, filename = true)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from warehouse import loading, open_latest
+from warehouse.errors import WorkError
 from warehouse.ingest import ingest
 from warehouse.records import TABLES, RecordKind
 
@@ -162,7 +163,7 @@ BAD: list[tuple[str, Spoil, str]] = [
         "metric is missing",
     ),
     ("integer", write_integer_score, "column score is int64"),
-    ("null-cell", write_null_cell, "cell_id NULL is not an id"),
+    ("null-cell", write_null_cell, "column cell_id has missing values"),
     ("nan", lambda z, n: scores(z, n, score=NAN), "score nan is not finite"),
     ("inf", lambda z, n: scores(z, n, score=INFINITY), "score inf is not finite"),
     ("above", lambda z, n: scores(z, n, score=1.5), "accuracy 1.5 is outside [0, 1]"),
@@ -279,3 +280,31 @@ def test_a_unit_of_an_earlier_batch_is_not_loaded_twice(
     land_good(landing)
     copy = landing.scores("zz-copy", landing.score_rows("good", {"math": [1.0]}))
     expect_quarantined(landing, copy, "cell good task task-math is already in good.parquet")
+
+
+def test_a_repeat_is_found_in_every_file_that_has_it(landing: Landing) -> None:
+    land_good(landing)
+    cells = [landing.cell(f"cell-{number}") for number in range(4)]
+    landing.plan("more", cells)
+    for number, cell in enumerate(cells):
+        rows = landing.score_rows(cell.cell_id, {"math": [1.0, 0.0, 1.0]})
+        landing.scores(cell.cell_id, rows + rows[:1] if number % 2 else rows)
+    report = ingest(landing.workspace)
+    assert [item.file.name for item in report.quarantined] == ["cell-1.parquet", "cell-3.parquet"]
+    assert all("item math-item-0 appears twice" in item.reason for item in report.quarantined)
+
+
+def test_a_fault_of_the_program_refuses_no_file(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_good(landing)
+    real = loading.load_statement
+
+    def misspelt(folder: str, name: str) -> str:
+        text = real(folder, name)
+        return text.replace("scoring_rule", "scoring_rul") if name.startswith("reject_") else text
+
+    monkeypatch.setattr(loading, "load_statement", misspelt)
+    with pytest.raises(WorkError, match="scoring_rul"):
+        ingest(landing.workspace)
+    assert not list(landing.workspace.quarantine.rglob("*"))

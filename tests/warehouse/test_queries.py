@@ -98,5 +98,5 @@ def test_threads_may_share_a_connection(conn: duckdb.DuckDBPyConnection) -> None
 def test_a_snapshot_of_another_version_says_what_to_do() -> None:
     with duckdb.connect() as conn:
         conn.execute("CREATE TABLE mart_study (name VARCHAR)")
-        with pytest.raises(WorkError, match="python cli.py ingest"):
+        with pytest.raises(WorkError, match=r"python cli\.py ingest"):
             queries.load_cells(conn)

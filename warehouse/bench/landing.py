@@ -217,6 +217,9 @@ def _log(cell: CellRecord, rng: np.random.Generator) -> pa.Table:
     )
 
 
+# As the scorer writes them.
+_HASH_LENGTHS = {"item": 16, "prompt": 64, "target": 64}
+
 _known_ids: dict[tuple[str, int], pa.Array] = {}
 
 
@@ -224,7 +227,7 @@ def _ids(kind: str, n_rows: int) -> pa.Array:
     """Hashes that are equal for all cells, made once a process."""
     key = (kind, n_rows)
     if key not in _known_ids:
-        _known_ids[key] = pa.array([_digest(kind, number)[:32] for number in range(n_rows)])
+        _known_ids[key] = pa.array([_digest(kind, number)[: _HASH_LENGTHS[kind]] for number in range(n_rows)])
     return _known_ids[key]
 
 
