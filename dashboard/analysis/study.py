@@ -36,7 +36,7 @@ from dashboard.analysis.summary import (
     judge_plateau,
     value_limits,
 )
-from dashboard.analysis.trend_test import growth_p_value
+from dashboard.analysis.trend import growth_p_value
 
 
 def fit_study(curves: Sequence[CurveData], settings: FitSettings | None = None) -> StudyFit:

@@ -7,8 +7,8 @@ import yaml
 
 from warehouse import dictionary, open_latest
 from warehouse.build import MARTS, STAGING, build_marts
-from warehouse.dictionary import PAGE, render_schema, replace_schema
 from warehouse.migrations import migrate
+from warehouse.schema_page import PAGE, render_schema, replace_schema
 from warehouse.statements import list_statements
 from warehouse.workspace import Workspace
 
@@ -16,7 +16,7 @@ from warehouse.workspace import Workspace
 def test_the_page_equals_the_live_schema(results: Workspace) -> None:
     page = PAGE.read_text("utf-8")
     with open_latest(results) as conn:
-        # If this fails, run: python -m warehouse.dictionary
+        # If this fails, run: python -m warehouse.schema_page
         assert replace_schema(page, render_schema(conn)) == page
     for name in MARTS:
         assert f"### {name}\n\nOne row per " in page
@@ -39,7 +39,7 @@ def test_no_meaning_is_left_over() -> None:
         migrate(conn)
         build_marts(conn)
         rows = conn.execute("SELECT relation, column_name FROM warehouse_column").fetchall()
-    meanings = yaml.safe_load(dictionary._MEANINGS.read_text("utf-8"))
+    meanings = yaml.safe_load(dictionary.MEANINGS.read_text("utf-8"))
     assert set(meanings["columns"]) == {name for _, name in rows}
     own = {(relation, name) for relation, names in meanings["relations"].items() for name in names}
     assert own <= set(rows)

@@ -227,7 +227,8 @@ def _ids(kind: str, n_rows: int) -> pa.Array:
     """Hashes that are equal for all cells, made once a process."""
     key = (kind, n_rows)
     if key not in _known_ids:
-        _known_ids[key] = pa.array([_digest(kind, number)[: _HASH_LENGTHS[kind]] for number in range(n_rows)])
+        length = _HASH_LENGTHS[kind]
+        _known_ids[key] = pa.array([_digest(kind, number)[:length] for number in range(n_rows)])
     return _known_ids[key]
 
 

@@ -27,7 +27,7 @@ from dashboard.analysis.summary import (
     evaluation_grid,
     half_gain,
 )
-from dashboard.analysis.trend_test import growth_p_value
+from dashboard.analysis.trend import growth_p_value
 
 _QUANTITIES = ("half_gain_examples", "gain", "gain_per_fourfold")
 _SMALLEST = 1e-300

@@ -11,7 +11,7 @@ import pytest
 from dashboard.analysis import FitSettings, Label, ResponseKind, fit_study
 from dashboard.analysis.noise import pool_run_noise
 from dashboard.analysis.prepare import prepare_curve
-from dashboard.analysis.trend_test import growth_p_value
+from dashboard.analysis.trend import growth_p_value
 from tests.dashboard.analysis.worlds import TRUTHS, VOLUMES, simulate
 
 KINDS = ("flat", "even", "slow", "rise", "saturate", "power", "sigmoid", "fall")
