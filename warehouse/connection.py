@@ -1,7 +1,9 @@
 """Opens published snapshots read-only and closed to files, network and settings.
 
 Snapshots have unique names and a pointer file, since a process that still holds a replaced file
-goes on reading the old content under the same name.
+goes on reading the old content under the same name. DuckDB keeps a snapshot's own `.wal` names open
+to COPY on such a connection, so SQL that others typed runs in a process that can write no file
+(`warehouse.console`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,18 +13,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from warehouse.documents import Rows, document_rows
 from warehouse.errors import LandingError
 from warehouse.landing import check_table, read_document
-from warehouse.records import (
-    DOCUMENTS,
-    ExclusionRecord,
-    ImportRecord,
-    PlanRecord,
-    Record,
-    RecordKind,
-    RunRecord,
-    RunStatus,
-)
+from warehouse.records import DOCUMENTS, RecordKind
 from warehouse.statements import list_statements, load_statement
 
 # Statements that load the files of a kind, where it takes more than one, in order of dependence.
@@ -52,9 +42,6 @@ _NOT_THE_FILES_FAULT = (
     duckdb.ParserException,
     duckdb.SyntaxException,
 )
-
-# Rows of one document, by the raw table (without its prefix) that they belong to.
-Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +126,7 @@ def _load_documents(
     refusals = []
     for file in files:
         try:
-            found = _document_rows(file.path.name, read_document(file.path, kind))
+            found = document_rows(file.path.name, read_document(file.path, kind))
         except LandingError as error:
             refusals.append(Refusal(kind=kind, path=file.path, reason=str(error)))
             continue
@@ -149,84 +136,6 @@ def _load_documents(
     for table, lines in rows.items():
         _insert(conn, table, lines)
     return Loaded(n_rows=n_rows, refusals=tuple(refusals))
-
-
-def _document_rows(file_name: str, record: Record) -> Rows:
-    """Turn one record into rows of the raw tables.
-
-    Raises
-    ------
-    LandingError
-        If the record contradicts itself.
-    """
-    if isinstance(record, PlanRecord):
-        return _plan_rows(file_name, record)
-    if isinstance(record, RunRecord):
-        return {"run": [_run_row(file_name, record)]}
-    if isinstance(record, ImportRecord):
-        return _import_rows(file_name, record)
-    if isinstance(record, ExclusionRecord):
-        row = record.model_dump(exclude={"schema_version"})
-        return {
-            "exclusion": [row | {"file_name": file_name, "created_at": _utc(record.created_at)}]
-        }
-    raise TypeError(f"{type(record).__name__} has no raw table.")
-
-
-def _plan_rows(file_name: str, plan: PlanRecord) -> Rows:
-    """Rows of raw_plan and raw_plan_cell."""
-    counts = Counter(cell.cell_id for cell in plan.cells)
-    twice = [cell_id for cell_id, count in counts.items() if count > 1]
-    if twice:
-        raise LandingError(f"{file_name}: cells: {twice[0]} appears {counts[twice[0]]} times.")
-    head = plan.model_dump(exclude={"schema_version", "cells"})
-    head |= {
-        "file_name": file_name,
-        "created_at": _utc(plan.created_at),
-        "grid_settings": _json(plan.grid_settings),
-    }
-    cells = [
-        cell.model_dump(mode="python")
-        | {
-            "file_name": file_name,
-            "study": plan.study,
-            "training": _json(cell.training),
-            "scoring": _json(cell.scoring),
-        }
-        for cell in plan.cells
-    ]
-    return {"plan": [head], "plan_cell": cells}
-
-
-def _import_rows(file_name: str, record: ImportRecord) -> Rows:
-    """Rows of raw_import and raw_run."""
-    parts = record.model_dump(mode="json", include={"files", "ignored", "arguments"})
-    head = record.model_dump(exclude={"schema_version", "runs"})
-    head |= {name: _json(value) for name, value in parts.items()}
-    head |= {"file_name": file_name, "imported_at": _utc(record.imported_at)}
-    return {"import": [head], "run": [_run_row(file_name, run) for run in record.runs]}
-
-
-def _run_row(file_name: str, run: RunRecord) -> dict[str, Any]:
-    """Row of raw_run."""
-    if run.status is RunStatus.FAILED and not run.failure_reason:
-        raise LandingError(f"{file_name}: failure_reason: a failed run must say why.")
-    return run.model_dump(exclude={"schema_version"}) | {
-        "file_name": file_name,
-        "started_at": _utc(run.started_at),
-        "finished_at": _utc(run.finished_at),
-        "environment": _json(run.environment),
-    }
-
-
-def _utc(moment: datetime) -> datetime:
-    """Bring a moment to UTC without its zone, as the tables hold it; one without zone is UTC."""
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _json(value: Any) -> str:
-    """Serialise settings so that equal ones have equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _insert(conn: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
@@ -273,7 +182,7 @@ def _load_tables(
     return Loaded(
         n_rows={file: count for file, count in n_rows.items() if file.path not in reasons},
         refusals=tuple(
-            Refusal(kind=kind, path=path, reason=reason) for path, reason in reasons.items()
+            Refusal(kind=kind, path=path, reason=reason) for path, reason in sorted(reasons.items())
         ),
     )
 
