@@ -8,7 +8,6 @@ leaves the database as it was before, or as it is after, and the next ingest goe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from warehouse.build import build_marts, load_content_version, plan_content_vers
 from warehouse.checks import require_checks
 from warehouse.connection import Snapshot, latest_snapshot
 from warehouse.errors import BusyError, InputError, WorkError
+from warehouse.landing import content_hash
 from warehouse.loading import LandingFile, Refusal, load_files
 from warehouse.migrations import load_schema_version, migrate
 from warehouse.publish import clear_temporary_files, publish, refresh_copy
@@ -130,9 +130,9 @@ def ingest(
     except (duckdb.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise WorkError(
-            f"The ingest into {workspace.warehouse} failed ({reason}); the last snapshot stays "
-            "readable. Free disk space if it is full; if the database is damaged, run "
-            "ingest --rebuild."
+            f"The ingest into {workspace.warehouse} failed ({reason}); the last snapshot, if "
+            "there is one, stays readable. Free disk space if it is full; if the database is "
+            "damaged, run ingest --rebuild."
         ) from error
 
 
@@ -286,14 +286,12 @@ def _refuse_name(entry: os.DirEntry[str], kind: RecordKind) -> str | None:
 def _describe(found: tuple[RecordKind, Path, os.stat_result]) -> LandingFile:
     """Read what identifies a landing file's content."""
     kind, path, status = found
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return LandingFile(
         kind=kind,
         path=path,
         size_bytes=status.st_size,
         modified_ns=status.st_mtime_ns,
-        content_hash=digest,
+        content_hash=content_hash(path),
     )
 
 

@@ -185,7 +185,7 @@ def check_table(path: Path, kind: RecordKind) -> int:
                     f"{path.name}: column {field.name} is {found.field(index).type}, "
                     f"not {field.type}."
                 )
-            if not field.nullable and _may_hold_nulls(file, index):
+            if not field.nullable and found.field(index).nullable and _may_hold_nulls(file, index):
                 raise LandingError(f"{path.name}: column {field.name} has missing values.")
         n_groups = file.metadata.num_row_groups
         n_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(n_groups))
@@ -198,17 +198,30 @@ def check_table(path: Path, kind: RecordKind) -> int:
 
 
 def _may_hold_nulls(file: pq.ParquetFile, index: int) -> bool:
-    """Tell whether a flat column may hold nulls, as far as the footer knows."""
-    if not file.schema_arrow.field(index).nullable:
-        return False
-    place = next(
-        column
-        for column in range(file.metadata.num_columns)
-        if file.schema.column(column).path == file.schema_arrow.field(index).name
-    )
+    """Tell whether a flat column that is declared nullable may hold nulls, by the footer."""
+    name = file.schema_arrow.field(index).name
+    names = [file.schema.column(place).path for place in range(file.metadata.num_columns)]
     groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-    counts = [group.column(place).statistics for group in groups]
+    counts = [group.column(names.index(name)).statistics for group in groups]
     return any(found is None or found.null_count != 0 for found in counts)
+
+
+def content_hash(path: Path) -> str:
+    """Return what tells a landing file's content apart from another's.
+
+    Of a table that holds its data's digest the footer is enough: `check_table` compares the two.
+    """
+    with path.open("rb") as handle:
+        if path.suffix == ".parquet":
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(max(size - 8, 0))
+            n_footer = int.from_bytes(handle.read(4), "little") + 8
+            handle.seek(max(size - n_footer, 0))
+            footer = handle.read(n_footer)
+            if _DIGEST_KEY in footer:
+                return hashlib.sha256(footer).hexdigest()
+            handle.seek(0)
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _check_digest(path: Path, metadata: dict[bytes, bytes]) -> None:

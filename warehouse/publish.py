@@ -15,6 +15,7 @@ from warehouse.workspace import Workspace
 
 N_SNAPSHOTS_KEPT = 3
 _RESULTS = "results.duckdb"
+_COPIED = "results.snapshot"
 
 # The ioctl that makes a copy share its blocks (btrfs, XFS); see ioctl_ficlone(2).
 _FICLONE = 0x40049409
@@ -60,11 +61,15 @@ def publish(workspace: Workspace, database: Path, content_version: str) -> Snaps
 def refresh_copy(workspace: Workspace, snapshot: Path) -> None:
     """Bring `results.duckdb` up to the snapshot: a copy, which a shell may lock or change.
 
-    A copy that is younger than the snapshot is left alone, whatever a person did to it.
+    While a shell has it open it is left alone, since what the shell writes next would land beside
+    the new file and spoil it; the next ingest then catches up.
     """
     target = workspace.warehouse / _RESULTS
+    copied = workspace.warehouse / _COPIED
     with contextlib.suppress(FileNotFoundError):
-        if target.stat().st_mtime_ns >= snapshot.stat().st_mtime_ns:
+        if copied.read_text("utf-8").strip() == snapshot.name and target.is_file():
+            return
+        if _is_locked(target):
             return
 
     def copy_writable(temporary: Path) -> None:
@@ -74,6 +79,17 @@ def refresh_copy(workspace: Workspace, snapshot: Path) -> None:
     # A log that a shell left beside the old file doesn't belong to the new one.
     target.with_name(f"{_RESULTS}.wal").unlink(missing_ok=True)
     write_atomically(target, copy_writable)
+    write_atomically(copied, lambda path: path.write_text(f"{snapshot.name}\n", "utf-8"))
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether another process has a database open for writing."""
+    with path.open("rb") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _copy(source: Path, target: Path) -> None:

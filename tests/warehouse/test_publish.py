@@ -97,6 +97,10 @@ def test_the_copy_for_people_is_their_own(demo: Workspace, landing: Landing, hol
         assert count_tried(demo) == 3
         publish_again(landing, 2)
         assert count_tried(demo) == 3
+    # What the shell wrote is whole, and the next ingest brings the copy up to date.
+    with duckdb.connect(str(copy)) as conn:
+        assert conn.execute("SELECT x FROM mine").fetchall() == [(1,), (2,)]
+    assert not ingest(demo).published
     assert not (demo.warehouse / "results.duckdb.wal").exists()
     with duckdb.connect(str(copy)) as conn:
         assert conn.execute("SELECT max(n_attempts) FROM mart_cell").fetchone() == (2,)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from warehouse.bench.landing import STUDY, Size, cell_record, curve_filters, lan
 from warehouse.bench.rivals import Rival, measure_rivals
 from warehouse.connection import open_latest
 from warehouse.errors import WorkError
+from warehouse.landing import write_document
+from warehouse.records import PlanRecord, RecordKind
 from warehouse.workspace import Workspace, open_workspace
 
 _CLI = Path(__file__).resolve().parents[2] / "cli.py"
@@ -154,22 +157,18 @@ def _add_cell(workspace: Workspace, size: Size, number: int) -> float:
     query = "SELECT count(*) FROM mart_ability_score WHERE cell_id = $cell_id"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while True:
+            ended = process.poll() is not None
             with open_latest(workspace) as conn:
                 row = conn.execute(query, {"cell_id": cell_id}).fetchone()
             if row == (size.n_abilities,):
                 return time.perf_counter() - began
-            if process.poll():
+            if ended:
                 raise WorkError("The ingest failed, so there is nothing to measure.")
             time.sleep(0.01)
 
 
 def _plan_cell(workspace: Workspace, size: Size, number: int) -> None:
     """Land a plan that names one more cell."""
-    from datetime import UTC, datetime
-
-    from warehouse.landing import write_document
-    from warehouse.records import PlanRecord, RecordKind
-
     plan = PlanRecord(
         study=STUDY,
         grid="generated",
@@ -182,7 +181,7 @@ def _plan_cell(workspace: Workspace, size: Size, number: int) -> None:
 
 def _time_queries(workspace: Workspace, size: Size) -> Iterator[tuple[str, float]]:
     """Yield the 95th percentile of each query that the app makes, in seconds."""
-    n_models = size.n_cells // 96 + 1
+    n_models = -(-size.n_cells // 96)
     filters = curve_filters(n_models, size.n_abilities)
     with open_latest(workspace) as conn:
         cells = queries.load_cells(conn)["cell_id"]
@@ -197,7 +196,11 @@ def _time_queries(workspace: Workspace, size: Size) -> Iterator[tuple[str, float
                 conn, study=STUDY, base_model=str(next(filters)["base_model"])
             ),
             "load_item_scores, one curve": one_curve(queries.load_item_scores),
-            "load_compositions, one cell": lambda: queries.load_compositions(conn, study="none"),
+            "load_ability_scores, whole study": lambda: queries.load_ability_scores(
+                conn, study=STUDY
+            ),
+            "load_cells, whole study": lambda: queries.load_cells(conn, study=STUDY),
+            "load_compositions, whole study": lambda: queries.load_compositions(conn, study=STUDY),
             "load_training_log": lambda: queries.load_training_log(
                 conn, cell_id=str(cells.sample(1).iloc[0])
             ),
