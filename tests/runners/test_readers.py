@@ -225,6 +225,7 @@ def test_readers_of_a_running_grid_meet_no_lock_and_no_half_or_old_read(tiny_stu
         assert read["cells_apart"] == 0 < read["logged"]
     assert {reads[-1]["done"] for reads in shown} == {_BEFORE.n_cells + _N_CELLS}
     assert first["done"] == _BEFORE.n_cells
-    # The shell has gone, and the copy that it had open is up to date for the next one.
+    # The shell has gone; the next ingest brings the copy that it had open up to date.
+    ingest(workspace)
     with duckdb.connect(workspace.warehouse / "results.duckdb") as copy:
         assert counts_of(copy)["done"] == _BEFORE.n_cells + _N_CELLS

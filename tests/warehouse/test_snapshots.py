@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -145,22 +146,22 @@ def test_a_snapshot_that_is_being_cleared_away_cannot_be_pinned(
     assert load_kept_ids(published) == set()
 
 
-def _pin_many(root: str, names: list[str]) -> None:
-    for name in names:
-        pin_snapshot(Workspace(root=Path(root)), name, cited_by=f"export of {os.getpid()}")
+_PIN_MANY = """
+import os, sys
+from pathlib import Path
+from warehouse.snapshots import pin_snapshot
+from warehouse.workspace import Workspace
+for name in sys.argv[2:]:
+    pin_snapshot(Workspace(root=Path(sys.argv[1])), name, cited_by=f"export of {os.getpid()}")
+"""
 
 
 def test_pins_of_many_processes_are_all_kept(published: Workspace, landing: Landing) -> None:
     names = [resolve_snapshot(published, "latest").id, publish_again(landing, 2)]
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_pin_many, args=(str(published.root), names)) for _ in range(3)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
+    command = [sys.executable, "-c", _PIN_MANY, str(published.root), *names]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    workers = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
     assert [len(info.cited_by) for info in list_snapshots(published)] == [3, 3]
 
 

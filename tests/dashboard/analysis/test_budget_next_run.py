@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -92,6 +94,15 @@ def test_candidates_are_seeds_midpoints_and_the_next_doubling() -> None:
     assert [c.n_examples for c in found] == [1, 4, 16, 32]
     assert [c.n_examples_total for c in found] == [2, 8, 32, 64]
     assert [c.seed for c in found] == [1, 0, 1, 0]
+
+
+def test_a_run_that_states_no_seed_is_a_run_too() -> None:
+    data = make_curve([0.2, 0.2, 0.5], n=(0, 1, 16))
+    curve = straight_line(data=replace(data, seed=(None, None, None)))
+    found = plan_candidates([curve])
+    assert [c.n_examples for c in found] == [1, 4, 16, 32]
+    assert [c.n_seeds_now for c in found] == [1, 0, 1, 0]
+    assert {c.seed for c in found} == {0}
 
 
 def test_items_held_fixed_leave_only_what_runs_can_teach() -> None:

@@ -62,8 +62,8 @@ def test_arrays_are_copied_and_read_only() -> None:
     [
         ({"level": 1.0}, "--level is 1"),
         ({"n_replicates": 10}, "--replicates is 10"),
-        ({"delta": 0.0}, "delta is 0"),
-        ({"max_examples": -1.0}, "max_examples is -1"),
+        ({"delta": 0.0}, "--delta is 0"),
+        ({"max_examples": -1.0}, "--max-examples is -1"),
         ({"predict": (-4.0,)}, "--predict -4"),
         ({"predict": (float("nan"),)}, "--predict nan"),
         ({"fdr": 0.0}, "fdr is 0"),

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from warehouse.connection import open_latest
 from warehouse.errors import LandingError
 from warehouse.importers import landed
 from warehouse.importers.contract import printable, safe_stem
 from warehouse.importers.landed import Imported, RejectedImportError, land, land_all
+from warehouse.ingest import ingest
 from warehouse.landing import check_table, list_landing, read_document
 from warehouse.records import (
     TABLES,
@@ -317,6 +319,87 @@ def test_a_metric_keeps_its_direction_within_a_study(workspace: Workspace) -> No
     with pytest.raises(RejectedImportError, match="higher is better"):
         land(workspace, imported("bb", scores=table(RecordKind.SCORE, [turned])), replace=True)
     land(workspace, imported("bb", study="other", scores=table(RecordKind.SCORE, [turned])))
+
+
+def of_items(mean: float, sha256: str = "ii", **changes: Any) -> Imported:
+    """The items of one task of one cell."""
+    rows = [item_score("imp-1", n, float(n < mean * 4)) | changes for n in range(4)]
+    items = table(RecordKind.ITEM_SCORE, rows)
+    return imported(
+        sha256, item_scores=items, scores=None, score_origins=(), items=None, votes=None
+    )
+
+
+def of_a_score(value: float, sha256: str = "ss", **changes: Any) -> Imported:
+    """The same task as one score."""
+    row = score("imp-1", value, task="arc", ability="science") | changes
+    origins = (("curves.csv", 2),)
+    return imported(
+        sha256,
+        scores=table(RecordKind.SCORE, [row]),
+        score_origins=origins,
+        item_scores=None,
+        items=None,
+        votes=None,
+    )
+
+
+@pytest.mark.parametrize("items_first", [True, False])
+def test_items_count_before_a_score_of_their_task_whichever_came_first(
+    workspace: Workspace, items_first: bool
+) -> None:
+    both = [of_items(0.75), of_a_score(0.75)]
+    for part in both if items_first else reversed(both):
+        land(workspace, part)
+        assert ingest(workspace).published
+    with open_latest(workspace) as conn:
+        rows = conn.execute("SELECT score, n_items FROM mart_ability_score").fetchall()
+    assert rows == [(0.75, 4)]
+
+
+def test_a_score_that_its_items_contradict_is_rejected(workspace: Workspace) -> None:
+    land(workspace, of_items(0.75))
+    for replaces in (False, True):
+        with pytest.raises(
+            RejectedImportError, match=r"item by item, with mean 0\.75, and is 0\.5"
+        ):
+            land(workspace, of_a_score(0.5), replace=replaces)
+
+
+def test_items_that_contradict_a_score_are_rejected_or_replace_it(workspace: Workspace) -> None:
+    land(workspace, of_a_score(0.5))
+    with pytest.raises(
+        RejectedImportError, match=r"imported as 0\.5, and its items have mean 0\.75"
+    ):
+        land(workspace, of_items(0.75))
+    land(workspace, of_items(0.75), replace=True)
+    ingest(workspace)
+    with open_latest(workspace) as conn:
+        assert conn.execute("SELECT score FROM mart_ability_score").fetchall() == [(0.75,)]
+
+
+def test_items_keep_the_direction_that_a_study_knows(workspace: Workspace) -> None:
+    land(workspace, of_items(0.75))
+    ingest(workspace)
+    changes = {"task": "other", "higher_is_better": False}
+    for part in (of_items(0.5, "jj", **changes), of_a_score(0.5, **changes)):
+        with pytest.raises(RejectedImportError, match="imported into study .* as higher is better"):
+            land(workspace, part)
+    assert not ingest(workspace).published
+
+
+def test_an_import_that_contradicts_its_own_direction_is_rejected(workspace: Workspace) -> None:
+    rows = [item_score("imp-1", n, 1.0) | {"higher_is_better": n == 0} for n in range(2)]
+    part = replace(of_items(1.0), item_scores=table(RecordKind.ITEM_SCORE, rows))
+    with pytest.raises(RejectedImportError, match="is better"):
+        land(workspace, part)
+
+
+@pytest.mark.parametrize("name", ["score", "stderr"])
+def test_a_number_that_cannot_be_averaged_is_rejected(workspace: Workspace, name: str) -> None:
+    part = of_a_score(7.0, metric="word_perplexity", **{name: 1e200})
+    with pytest.raises(RejectedImportError, match=f"line 2: '1e.200': {name} of arc is beyond"):
+        land(workspace, part)
 
 
 def test_other_item_scores_of_a_task_are_rejected_or_replace_the_file(
