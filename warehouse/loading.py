@@ -130,6 +130,10 @@ def _load_documents(
         except LandingError as error:
             refusals.append(Refusal(kind=kind, path=file.path, reason=str(error)))
             continue
+        except OverflowError as error:
+            reason = f"{file.path.name}: a date or number is out of range ({error})."
+            refusals.append(Refusal(kind=kind, path=file.path, reason=reason))
+            continue
         for table, lines in found.items():
             rows.setdefault(table, []).extend(lines)
         n_rows[file] = 1

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 SCHEMA_VERSION = 1
 
+# No count of examples, tokens or bytes is larger; sums of such counts fit 64 bits.
+MAX_COUNT = 10**15
+
 # Abilities and data sources are open sets, since imported studies bring their own; these limits
 # keep them usable as labels, file name parts and SQL values.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}$")]
@@ -67,7 +70,7 @@ class CompositionPart(Record):
 
     data_source: Name
     ability: Name
-    n_examples: int = Field(ge=1)
+    n_examples: int = Field(ge=1, le=MAX_COUNT)
 
 
 class CellRecord(Record):
@@ -77,7 +80,7 @@ class CellRecord(Record):
     label: str
     base_model: Name
     base_model_revision: str
-    n_params: int | None = Field(default=None, ge=1)
+    n_params: int | None = Field(default=None, ge=1, le=MAX_COUNT)
     # What the base model is a size of, e.g. OPT; only imports know it apart from the name.
     model_family: Name | None = None
     data_source: Name | None
@@ -85,9 +88,9 @@ class CellRecord(Record):
     design_target: Name | None = None
     composition: tuple[CompositionPart, ...]
     composition_id: str
-    volume_setting: int | None = Field(default=None, ge=0)
+    volume_setting: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     volume_per: Literal["ability", "total"] | None = None
-    seed: int | None
+    seed: int | None = Field(ge=-(2**63), lt=2**63)
     template: str
     training: dict[str, Any]
     scoring: dict[str, Any]
@@ -115,7 +118,7 @@ class RunRecord(Record):
 
     schema_version: int = SCHEMA_VERSION
     cell_id: CellId
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, lt=2**31)
     status: RunStatus
     failure_stage: str | None = None
     failure_reason: str | None = None
@@ -125,18 +128,18 @@ class RunRecord(Record):
     environment: dict[str, Any] = Field(default_factory=dict)
     data_hash: str | None = None
     checkpoint_rule: str | None = None
-    checkpoint_step: int | None = None
-    n_optimizer_steps: int | None = Field(default=None, ge=0)
+    checkpoint_step: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    n_optimizer_steps: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     n_epochs: float | None = Field(default=None, ge=0)
-    n_tokens: int | None = Field(default=None, ge=0)
-    n_target_tokens: int | None = Field(default=None, ge=0)
-    n_truncated: int | None = Field(default=None, ge=0)
+    n_tokens: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    n_target_tokens: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    n_truncated: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     train_loss: float | None = None
     validation_loss: float | None = None
     train_seconds: float | None = Field(default=None, ge=0)
     score_seconds: float | None = Field(default=None, ge=0)
     wall_seconds: float | None = Field(default=None, ge=0)
-    peak_memory_bytes: int | None = Field(default=None, ge=0)
+    peak_memory_bytes: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     energy_joules: float | None = Field(default=None, ge=0)
     cost: float | None = Field(default=None, ge=0)
 
@@ -146,7 +149,7 @@ class ImportedFile(Record):
 
     name: str
     sha256: str
-    n_rows: int = Field(ge=0)
+    n_rows: int = Field(ge=0, le=MAX_COUNT)
 
 
 class IgnoredPart(Record):
@@ -170,7 +173,7 @@ class ImportRecord(Record):
     arguments: dict[str, Any] = Field(default_factory=dict)
     ignored: tuple[IgnoredPart, ...] = ()
     citation: str | None = None
-    n_rows: int = Field(ge=0)
+    n_rows: int = Field(ge=0, le=MAX_COUNT)
     runs: tuple[RunRecord, ...] = ()
 
 

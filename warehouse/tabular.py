@@ -35,6 +35,7 @@ def format_rows(columns: Sequence[str], rows: Rows, table_format: str) -> str:
 def _aligned(columns: Sequence[str], rows: Rows) -> str:
     """Lay rows out in columns, numbers to the right."""
     cells = [[_shorten(_text(value, null="NULL")) for value in row] for row in rows]
+    columns = [_shorten(name) for name in columns]
     widths = [
         max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)
     ]
@@ -57,9 +58,16 @@ def _aligned(columns: Sequence[str], rows: Rows) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Keep a table readable: one line, cut if long (CSV and JSON keep all)."""
+    """Keep a table readable: one harmless line, cut if long (CSV and JSON keep all)."""
     text = " ".join(text.split())
-    return text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
+    text = text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
+    if text.isprintable():
+        return text
+    # Replies of models may hold sequences that a terminal obeys.
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def _text(value: Any, *, null: str) -> str:

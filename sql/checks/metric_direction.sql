@@ -4,8 +4,15 @@ WITH directions AS (
     FROM stg_unit_score AS scores
     INNER JOIN raw_unit AS units USING (unit_key)
     UNION ALL
-    SELECT cell_id, metric, ability, higher_is_better, file_name
-    FROM raw_score
+    SELECT
+        scores.cell_id,
+        scores.metric,
+        scores.ability,
+        scores.higher_is_better,
+        scores.file_name
+    FROM raw_score AS scores
+    -- An import that was cut short doesn't count.
+    INNER JOIN raw_import USING (import_id)
 )
 
 SELECT

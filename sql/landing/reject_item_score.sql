@@ -38,6 +38,7 @@ common_reasons AS (
                 )
             WHEN chance_level IS NULL OR chance_level_uniform IS NULL
                 OR NOT isfinite(chance_level) OR NOT isfinite(chance_level_uniform)
+                OR abs(chance_level) > 1e100 OR abs(chance_level_uniform) > 1e100
                 THEN format('task {} has no finite chance level', task)
             WHEN metric = 'accuracy'
                 AND (
@@ -57,8 +58,8 @@ row_reasons AS (
             WHEN strlen(item_id) > 1_000 OR strlen(missing_reason) > 1_000
                 THEN 'an id or reason of over 1,000 bytes'
             WHEN item_id = '' THEN 'a row without item_id'
-            WHEN NOT isfinite(score)
-                THEN format('item {}: score {} is not finite', item_id, score)
+            WHEN NOT isfinite(score) OR abs(score) > 1e100
+                THEN format('item {}: score {} is not finite or beyond 1e100', item_id, score)
             WHEN (score < 0 OR score > 1) AND metric = 'accuracy'
                 THEN format('item {}: accuracy {} is outside [0, 1]', item_id, score)
             WHEN score IS NULL AND coalesce(missing_reason, '') = ''

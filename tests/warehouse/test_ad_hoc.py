@@ -220,6 +220,13 @@ def test_a_value_that_fails_is_work_that_failed(conn: duckdb.DuckDBPyConnection)
         ask(conn, "SELECT 'a'::INTEGER")
 
 
+def test_a_table_holds_nothing_that_a_terminal_obeys() -> None:
+    text = format_rows(["na\x1bme"], [("\x1b[31mred\u202e",)], "table")
+    assert text.replace("\n", "").isprintable()
+    assert "\\x1b[31mred\\u202e" in text
+    assert "\x1b[31m" in format_rows(["name"], [("\x1b[31mred",)], "csv")
+
+
 def test_a_table_for_people_stays_narrow(conn: duckdb.DuckDBPyConnection) -> None:
     result = ask(conn, "SELECT repeat('word ', 40) AS text, 12.5 AS number, NULL AS nothing")
     lines = format_rows(result.columns, result.rows, "table").splitlines()

@@ -121,6 +121,8 @@ def write_integer_score(landing: Landing, name: str) -> Path:
 
 RUN, SCORE = RecordKind.RUN, RecordKind.ITEM_SCORE
 NAN, INFINITY = float("nan"), float("inf")
+# In UTC this is before the first year that there is.
+FIRST_DAY = "0001-01-01T00:00:00+10:00"
 
 # Name of the cell and file, what spoils it, part of the reason.
 BAD: list[tuple[str, Spoil, str]] = [
@@ -132,6 +134,9 @@ BAD: list[tuple[str, Spoil, str]] = [
     ("infinite", lambda z, n: rewrite_json(z.run(n), train_loss=INFINITY), "train_loss"),
     ("extra", lambda z, n: rewrite_json(z.run(n), surprise=1), "surprise"),
     ("why", lambda z, n: rewrite_json(z.run(n), status="failed"), "a failed run must say why"),
+    ("date", lambda z, n: rewrite_json(z.run(n), started_at=FIRST_DAY), "out of range"),
+    ("tokens", lambda z, n: rewrite_json(z.run(n), n_tokens=10**30), "n_tokens"),
+    ("attempt", lambda z, n: rewrite_json(z.run(n), attempt=2**31), "attempt"),
     ("path", lambda z, n: rewrite_json(z.plan(n, [z.cell("c")]), study="../x"), "study"),
     ("twice", lambda z, n: z.plan(n, [z.cell("c"), z.cell("c")]), "c appears 2 times"),
     # Names
@@ -166,6 +171,7 @@ BAD: list[tuple[str, Spoil, str]] = [
     ("null-cell", write_null_cell, "column cell_id has missing values"),
     ("nan", lambda z, n: scores(z, n, score=NAN), "score nan is not finite"),
     ("inf", lambda z, n: scores(z, n, score=INFINITY), "score inf is not finite"),
+    ("huge", lambda z, n: scores(z, n, metric="loss", score=1e200), "beyond 1e100"),
     ("above", lambda z, n: scores(z, n, score=1.5), "accuracy 1.5 is outside [0, 1]"),
     ("below", lambda z, n: scores(z, n, score=-0.5), "accuracy -0.5 is outside [0, 1]"),
     ("reasonless", lambda z, n: scores(z, n, score=None), "neither a score nor a missing_reason"),

@@ -17,6 +17,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from warehouse.errors import BusyError
+from warehouse.importers.agreement import require_agreement
 from warehouse.importers.contract import (
     N_REJECTED_SHOWN,
     Imported,
@@ -117,6 +118,7 @@ def _plan(workspace: Workspace, imported: Imported, *, replace: bool) -> _Pendin
     complete = import_document(workspace, import_id).is_file()
     if complete and not replace:
         return _Pending(imported=imported, import_id=import_id, complete=True)
+    require_agreement(workspace, imported, replace=replace)
     scores = find_new_rows(workspace, imported, RecordKind.SCORE, import_id, replace=replace)
     votes = find_new_rows(workspace, imported, RecordKind.JUDGE_VOTE, import_id, replace=replace)
     units = find_new_units(workspace, imported, replace=replace)

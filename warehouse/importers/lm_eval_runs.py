@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from warehouse.importers.lm_eval_files import DATE, Document, Findings, LocatedFile
+from warehouse.records import MAX_COUNT
 
 _MODEL_KEYS = ("pretrained", "model", "model_name", "model_path", "path", "engine", "load", "save")
 # What makes another model of the same weights.
@@ -151,6 +151,6 @@ def as_number(value: object) -> float | None:
 
 
 def as_count(value: object) -> int | None:
-    """Return a count of at least 1."""
+    """Return a count of at least 1; one that no run can have is none."""
     number = as_number(value)
-    return int(number) if number is not None and math.isfinite(number) and number >= 1 else None
+    return int(number) if number is not None and 1 <= number <= MAX_COUNT else None

@@ -6,7 +6,7 @@ contradiction that only `replace` lets through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _KEYS = {
     RecordKind.SCORE: ("cell_id", "task", "metric"),
     RecordKind.JUDGE_VOTE: ("vote_id",),
 }
-_REMEDY = "pass --replace to let these results count instead, or name another --study."
+REPLACE_REMEDY = "pass --replace to let these results count instead, or name another --study."
 
 
 def find_new_rows(
@@ -50,21 +50,18 @@ def find_new_rows(
     """
     is_score = kind is RecordKind.SCORE
     table = imported.scores if is_score else imported.votes
-    origins = imported.score_origins if is_score else imported.vote_origins
     if table is None or not table.num_rows:
         return None
     table = _with_import_id(table, kind, import_id)
-    known = _known_rows(workspace, imported.study, kind)
+    known = known_rows(workspace, imported.study, kind)
     rows = _keyed(table, kind)
-    if is_score:
-        _require_direction(imported, rows, known)
     differing = [i for i, (key, row) in enumerate(rows) if known.get(key, row) != row]
     if differing and not replace:
         rejected = [
             _contradiction(
-                origins[i] if origins else _origin(imported),
+                origin_of(imported, i, kind),
                 rows[i][0],
-                _value_names(kind),
+                value_names(kind),
                 known[rows[i][0]],
                 rows[i][1],
             )
@@ -79,13 +76,13 @@ def find_new_rows(
     return table if complete else table.take(pa.array(new, pa.int64()))
 
 
-def _known_rows(workspace: Workspace, study: str, kind: RecordKind) -> dict[_Row, _Row]:
+def known_rows(workspace: Workspace, study: str, kind: RecordKind) -> dict[_Row, _Row]:
     """Return rows of a study's complete imports by key; of several, the latest import's."""
     imports: list[tuple[str, list[tuple[_Row, _Row]]]] = []
     for path in sorted((workspace.landing / kind.value).glob("*.parquet")):
         stem, _, import_id = path.stem.rpartition("-")
         if stem == safe_stem(study) and import_document(workspace, import_id).is_file():
-            imports.append((import_id, _keyed(_read_table(path), kind)))
+            imports.append((import_id, _keyed(read_landed_table(path), kind)))
     known = {key: row for _, rows in imports for key, row in rows}
     if len(known) < sum(len(rows) for _, rows in imports):
         # Some were replaced; only then are the documents, which may be large, read.
@@ -101,31 +98,6 @@ def _imported_at(workspace: Workspace, import_id: str) -> datetime:
     return record.imported_at
 
 
-def _require_direction(
-    imported: Imported, rows: Sequence[tuple[_Row, _Row]], known: Mapping[_Row, _Row]
-) -> None:
-    """Refuse a metric that an earlier import of the study read in the other direction."""
-    names = _value_names(RecordKind.SCORE)
-    ability, direction = names.index("ability"), names.index("higher_is_better")
-    known_directions = {(key[2], row[ability]): row[direction] for key, row in known.items()}
-    new_directions = {
-        (key[2], row[ability]): (row[direction], i) for i, (key, row) in enumerate(rows)
-    }
-    for (metric, name), (higher, i) in new_directions.items():
-        if known_directions.get((metric, name), higher) == higher:
-            continue
-        origin = imported.score_origins[i] if imported.score_origins else _origin(imported)
-        reason = (
-            f"{metric} of {name} was imported into study {imported.study} as "
-            f"{'lower' if higher else 'higher'} is better; correct the direction, or use another "
-            "--study."
-        )
-        row = RejectedRow(
-            file=origin[0], line=origin[1], value=f"higher_is_better={higher}", reason=reason
-        )
-        raise RejectedImportError([row], 1)
-
-
 def find_new_units(
     workspace: Workspace, imported: Imported, *, replace: bool
 ) -> dict[str, pa.Table]:
@@ -139,18 +111,23 @@ def find_new_units(
     new: dict[str, pa.Table] = {}
     rejected = []
     for cell_id, task, table in _units(imported.item_scores):
-        stem = f"{cell_id}-{hash_text(task)[:8]}"
-        path = workspace.landing / RecordKind.ITEM_SCORE.value / f"{stem}.parquet"
+        path = unit_path(workspace, cell_id, task)
         if path.is_file():
-            known = _read_table(path)
+            known = read_landed_table(path)
             if known.equals(table):
                 continue
             if not replace:
                 rejected.append(_differing_unit(imported, cell_id, task, known, table))
-        new[stem] = table
+        new[path.stem] = table
     if rejected:
         raise RejectedImportError(rejected, len(rejected))
     return new
+
+
+def unit_path(workspace: Workspace, cell_id: str, task: str) -> Path:
+    """Path of the item scores of an imported cell and task."""
+    stem = f"{cell_id}-{hash_text(task)[:8]}"
+    return workspace.landing / RecordKind.ITEM_SCORE.value / f"{stem}.parquet"
 
 
 def _units(table: pa.Table | None) -> Iterator[tuple[str, str, pa.Table]]:
@@ -191,7 +168,7 @@ def _contradiction(
         value=printable(now),
         reason=(
             f"{name} of {printable(' '.join(map(str, key)))} was imported as {printable(before)} "
-            f"and is {printable(now)} here; {_REMEDY}"
+            f"and is {printable(now)} here; {REPLACE_REMEDY}"
         ),
     )
 
@@ -200,7 +177,7 @@ def _differing_unit(
     imported: Imported, cell_id: str, task: str, known: pa.Table, new: pa.Table
 ) -> RejectedRow:
     """Say how the item scores of a cell and task differ from those that landed."""
-    file, line = _origin(imported)
+    file, line = origin_of(imported, None)
     before = {row["item_id"]: row for row in known.to_pylist()}
     differs = f"has {known.num_rows} item scores and {new.num_rows} here"
     for row in new.to_pylist():
@@ -216,12 +193,16 @@ def _differing_unit(
         file=file,
         line=line,
         value=printable(task),
-        reason=f"cell {cell_id} {differs}; {_REMEDY}",
+        reason=f"cell {cell_id} {differs}; {REPLACE_REMEDY}",
     )
 
 
-def _origin(imported: Imported) -> Origin:
-    """Return the file of an import whose rows are not known by line."""
+def origin_of(imported: Imported, row: int | None, kind: RecordKind = RecordKind.SCORE) -> Origin:
+    """Return where a score or vote stands; the file alone where its line is not known."""
+    is_score = kind is RecordKind.SCORE
+    origins = imported.score_origins if is_score else imported.vote_origins
+    if row is not None and origins:
+        return origins[row]
     names = [file.name for file in imported.files]
     return (names[0] if len(names) == 1 else f"{len(names)} files", None)
 
@@ -229,7 +210,7 @@ def _origin(imported: Imported) -> Origin:
 # --- Tables -----------------------------------------------------------------------------------
 
 
-def _value_names(kind: RecordKind) -> tuple[str, ...]:
+def value_names(kind: RecordKind) -> tuple[str, ...]:
     """Columns of a table that its key does not hold."""
     return tuple(name for name in TABLES[kind].names if name not in (*_KEYS[kind], "import_id"))
 
@@ -237,7 +218,7 @@ def _value_names(kind: RecordKind) -> tuple[str, ...]:
 def _keyed(table: pa.Table, kind: RecordKind) -> list[tuple[_Row, _Row]]:
     """Return the rows of a table as (key, values)."""
     keys = zip(*(table[name].to_pylist() for name in _KEYS[kind]), strict=True)
-    rows = zip(*(table[name].to_pylist() for name in _value_names(kind)), strict=True)
+    rows = zip(*(table[name].to_pylist() for name in value_names(kind)), strict=True)
     return list(zip(keys, rows, strict=True))
 
 
@@ -259,7 +240,7 @@ def _with_import_id(table: pa.Table, kind: RecordKind, import_id: str) -> pa.Tab
     return _cast(table.append_column(schema.field("import_id"), values), kind)
 
 
-def _read_table(path: Path) -> pa.Table:
+def read_landed_table(path: Path) -> pa.Table:
     """Read an earlier landing file.
 
     Raises

@@ -383,7 +383,9 @@ def test_items_keep_the_direction_that_a_study_knows(workspace: Workspace) -> No
     ingest(workspace)
     changes = {"task": "other", "higher_is_better": False}
     for part in (of_items(0.5, "jj", **changes), of_a_score(0.5, **changes)):
-        with pytest.raises(RejectedImportError, match="imported into study .* as higher is better"):
+        with pytest.raises(
+            RejectedImportError, match=r"imported into study .* as higher is better"
+        ):
             land(workspace, part)
     assert not ingest(workspace).published
 
