@@ -44,7 +44,7 @@ def read_curve(fit: CurveFit) -> str:
     caveat = _CAVEATS.get(fit.noise) if fit.noise is not None else None
     if caveat is not None:
         parts.append(caveat)
-    if fit.reason is not None:
+    if fit.reason is not None and fit.reason != fit.label_reason:
         parts.append(_lower(fit.reason))
     return "; ".join(parts) + "."
 
@@ -75,10 +75,12 @@ def _gain(gain: Interval, accuracy: bool) -> str:
     digits = 1 if accuracy else 3
     unit = " points" if accuracy else ""
     level = f"{100 * gain.level:g}%"
-    low, high = gain.low * scale, gain.high * scale
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    estimate, low, high = (
+        round(value * scale, digits) + 0.0 for value in (gain.estimate, gain.low, gain.high)
+    )
     return (
-        f"{gain.estimate * scale:+.{digits}f}{unit} "
-        f"({level} interval {low:+.{digits}f} to {high:+.{digits}f})"
+        f"{estimate:+.{digits}f}{unit} ({level} interval {low:+.{digits}f} to {high:+.{digits}f})"
     )
 
 

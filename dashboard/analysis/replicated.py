@@ -259,9 +259,14 @@ def why_no_fit(fitted: FittedJob) -> str:
     failed = [m.fit for m in fitted.model.members if m.fit.status is FitStatus.FAILED]
     if failed and len(failed) == len(fitted.model.members):
         return f"every family failed: {failed[0].reason}"
+    gain = "the gain is the difference of the last and first volume"
+    if fitted.kind is IntervalKind.RESIDUAL:
+        gain = "nothing tells how sure a gain would be, as neither items nor errors are known"
+    if not fitted.model.members:
+        return f"none of the families asked for suits this kind of score; {gain}"
     return (
         f"{len(fitted.runs.score)} runs at {len(fitted.runs.volumes)} volumes can't support a "
-        "growth curve; the gain is the difference of the last and first volume"
+        f"growth curve; {gain}"
     )
 
 

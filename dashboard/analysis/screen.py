@@ -26,6 +26,7 @@ _FEW_RUNS = 4
 _ONE_SEED = (
     "one seed everywhere: how much training runs differ is judged by the scatter around the curves"
 )
+_CONSTANT = "the constant was the only family fitted, and it presumes that nothing grows"
 _NO_SCATTER = "one seed everywhere, and too few volumes to see how much training runs differ"
 
 
@@ -80,6 +81,16 @@ def _labelled(fit: CurveFit, settings: FitSettings, scatter: Scatter | None) -> 
     """Give a curve with gain and q-value its label; halve only gains that are there."""
     if fit.gain is None or fit.gain_upper_bound is None or fit.q_value is None:
         return fit
+    if {family.name for family in fit.families} == {"constant"}:
+        plateau = replace(fit.plateau, status=PlateauStatus.UNDECIDED, reason=_CONSTANT)
+        return replace(
+            fit,
+            label=None,
+            label_reason=_CONSTANT,
+            plateau=plateau,
+            half_gain_examples=None,
+            half_gain_reason=_CONSTANT,
+        )
     if fit.status not in DRAWABLE:
         # Two points give a difference, but no growth to put a name to.
         return replace(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from warehouse.errors import InputError
 
-ANALYSIS_VERSION = "4"
+ANALYSIS_VERSION = "5"
 """Part of every fit key: raise it whenever a change alters any number that a fit reports."""
 
 DEFAULT_DELTA = 0.03
@@ -71,7 +71,8 @@ class FitSettings:
         for name in ("delta", "plateau_delta", "max_examples"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"{name} is {value:g}; give a positive number.")
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} is {value:g}; give a positive number.")
         if not 0 < self.fdr < 1:
             raise InputError(f"fdr is {self.fdr:g}; give a number between 0 and 1.")
         for value in self.predict:

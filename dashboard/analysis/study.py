@@ -84,6 +84,16 @@ def _fit_curve(
         return empty
     runs, model, kind = found.runs, found.model, found.kind
     residual = kind is IntervalKind.RESIDUAL
+    if residual and not found.fitted:
+        # No curve to scatter around: an interval would have no width, and a test be sure.
+        reason = why_no_fit(found)
+        return replace(
+            empty,
+            status=FitStatus.TOO_FEW_POINTS,
+            reason=reason,
+            label_reason=reason,
+            families=tuple(member.fit for member in model.members),
+        )
     inside = tuple(v for v in settings.predict if v <= runs.volumes[-1])
     grid = evaluation_grid(runs, inside)
     failures = 0.0

@@ -132,7 +132,7 @@ def _recommend(
     allow_unsupported: bool,
 ) -> dict[str, Any]:
     """Fit, plan and describe."""
-    print(f"Fitting {len(curves.wanted)} growth curves ...", file=sys.stderr)
+    print(f"Fitting growth curves ({len(curves.wanted)}) ...", file=sys.stderr)
     planned, left_out = plan_curves(curves.every, curves.wanted, settings)
     excluded = [LeftOut(data=data, reason=reason) for data, reason in curves.left_out]
     found = None
@@ -274,6 +274,8 @@ def suggest_next(
         raise InputError(f"--goal {goal!r} is none of {', '.join(Goal)}.")
     if at is not None and goal != Goal.PREDICTION:
         raise InputError("--at is the volume of --goal prediction; leave it out here.")
+    if at is not None and not 0 <= at < float("inf"):
+        raise InputError(f"--at {at:g}: a volume is a count of 0 or more.")
     settings = FitSettings(n_replicates=replicates)
     place = open_workspace(workspace)
     snapshot = latest_snapshot(place)
@@ -293,7 +295,7 @@ def suggest_next(
     }
 
     def compute() -> dict[str, Any]:
-        print(f"Fitting {len(curves.wanted)} growth curves ...", file=sys.stderr)
+        print(f"Fitting growth curves ({len(curves.wanted)}) ...", file=sys.stderr)
         planned, left_out = plan_curves(curves.every, curves.wanted, settings, items_fixed=True)
         _check_some(planned, left_out)
         candidates = plan_candidates(planned)

@@ -214,7 +214,7 @@ def _compare(
                 f"Volumes of {one} count all examples: a source is not sorted by ability.",
                 file=sys.stderr,
             )
-        print(f"Comparing {len(curves)} growth curves ...", file=sys.stderr)
+        print(f"Comparing growth curves ({len(curves)}) ...", file=sys.stderr)
         document = load_or_compute(
             place,
             name,

@@ -92,7 +92,7 @@ def fit(
         curves = load_curves(conn, studies=study, metrics=metric, x=x, with_items=False)
         _check_filters(curves, wanted)
         if curves:
-            print(f"Fitting {len(curves)} growth curves ...", file=sys.stderr)
+            print(f"Fitting growth curves ({len(curves)}) ...", file=sys.stderr)
         fitted = fit_or_load(
             place, curves, settings, load_items=lambda needed: load_items(conn, needed)
         )

@@ -198,6 +198,7 @@ def _surface(
         df=min(curve.df for curve in cells.values()),
         kind=min((curve.kind for curve in cells.values()), key=_WEAKEST.index),
         limits=(low, high) if first.sign > 0 else (-high, -low),
+        first=max(curve.first for curve in cells.values()),
     )
     return surface, observed
 

@@ -98,14 +98,15 @@ def plan_candidates(curves: Sequence[PlannedCurve]) -> list[Candidate]:
         groups.setdefault((curve.data.base_model, curve.data.data_source), []).append(curve)
     found = []
     for (model, source), members in groups.items():
-        runs: dict[int, set[int]] = {}
+        # A run that states no seed is a run too.
+        runs: dict[int, set[int | None]] = {}
         for curve in members:
             data = curve.data
             for n, seed in zip(data.n_examples, data.seed, strict=True):
-                if n > 0 and seed is not None:
+                if n > 0:
                     runs.setdefault(round(n), set()).add(seed)
         volumes = sorted(runs)
-        middles = [round(float(np.sqrt(low * high))) for low, high in pairwise(volumes)]
+        middles = [round(float(np.sqrt(float(low) * high))) for low, high in pairwise(volumes)]
         share = len(members) if members[0].data.x_kind == "own" else 1
         found += [
             Candidate(

@@ -19,13 +19,20 @@ def read_recommendation(found: Recommendation) -> str:
     named = ", ".join(f"{c.n_examples:,} {c.data_source} {c.ability}" for c in cells[:_MANY])
     rest = len(cells) - _MANY
     more = f" and {rest} more" if rest > 0 else ""
+    largest = " (largest first)" if len(cells) > 1 else ""
     lead = found.versus[0]
+    nothing = (lead.difference.low, lead.difference.high) == (0, 0)
+    better = (
+        "as the uniform plan does"
+        if nothing
+        else f"better than the uniform plan with probability {lead.p_better:.2f} "
+        f"(by {lead.difference.estimate:+.3f})"
+    )
     return (
-        f"For {found.base_model}, {found.spent:,.6g} of {found.budget:,.6g} buys {named}{more} "
-        f"(largest first): weighted mean score {found.score.estimate:.3f} "
+        f"For {found.base_model}, {_amount(found.spent)} of {_amount(found.budget)} buys "
+        f"{named}{more}{largest}: weighted mean score {found.score.estimate:.3f} "
         f"({100 * found.score.level:g}% interval {found.score.low:.3f} to "
-        f"{found.score.high:.3f}), better than the uniform plan with probability "
-        f"{lead.p_better:.2f} (by {lead.difference.estimate:+.3f})."
+        f"{found.score.high:.3f}), {better}."
     )
 
 
@@ -62,7 +69,10 @@ def read_next(found: NextRuns) -> str:
         return "There is no run to suggest: no candidate would teach anything about this goal."
     first = found.cells[0]
     what = "expected regret of the budget" if found.goal == "budget" else f"{found.goal} variance"
-    paid = "" if first.cost is None else f" at {first.cost:,.3g} {found.cost_unit}"
+    cost = "1 run" if (first.cost, found.cost_unit) == (1, "runs") else None
+    if cost is None and first.cost is not None:
+        cost = f"{first.cost:,.3g} {found.cost_unit}"
+    paid = "" if cost is None else f" at {cost}"
     return (
         f"Next, train {first.base_model} on {first.n_examples:,} {first.data_source} examples per "
         f"ability with seed {first.seed}{paid}: it is expected to remove "
@@ -74,3 +84,8 @@ def _count(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _amount(value: float) -> str:
+    """Write money or examples without an exponent."""
+    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.6g}"

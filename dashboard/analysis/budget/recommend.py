@@ -229,7 +229,8 @@ def _weighted(
     optimism: float,
 ) -> Interval:
     """Return the weighted mean score of a plan."""
-    estimate = float(objective(surface, problem, plan)) - optimism
+    # Taking optimism off must not leave the metric's range.
+    estimate = float(np.clip(objective(surface, problem, plan) - optimism, *surface.limits))
     replicates = problem.weight @ surface.replicate_scores(plan, rows) - optimism
     return _in_score_units(
         surface,

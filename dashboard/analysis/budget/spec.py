@@ -144,6 +144,8 @@ def build_problem(
     abilities, sources = surface.abilities, surface.sources
     shape = (len(abilities), len(sources))
     left = spec.amount - training_cost
+    if left <= 0 and training_cost == 0:
+        raise InputError(f"The budget is {spec.amount:g}; give one above 0.")
     if left <= 0:
         raise InputError(
             f"Training {surface.base_model} alone costs {training_cost:g}, and the budget is "

@@ -100,6 +100,8 @@ class SourceSurface:
         For stretching quantiles, and what the replicates cover.
     limits : tuple of float
         Range of the goodness.
+    first : float
+        Largest of the curves' smallest volumes; below a curve's smallest the curve is level.
     exchange : Exchange, optional
         What examples are worth; worked out from the curves by default.
     """
@@ -115,6 +117,7 @@ class SourceSurface:
     df: float
     kind: IntervalKind
     limits: tuple[float, float] = (-np.inf, np.inf)
+    first: float = 0.0
     exchange: Exchange | None = None
 
     @property
@@ -134,6 +137,11 @@ class SourceSurface:
                 "Sources mix by exchange at matched score: examples of the weaker source count as "
                 "those of the stronger one that reach the same score alone. Runs of a single "
                 "source can't test this."
+            )
+        if self.first > 0:
+            stated.append(
+                "Below the smallest volume trained on, which is unknown ground "
+                f"(up to {self.first:,.6g}), a score is taken to be that at it."
             )
         return tuple(stated)
 

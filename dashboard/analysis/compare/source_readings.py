@@ -95,7 +95,10 @@ def _read_rate(pair: SourceDifference, rate: ExchangeRate | None) -> str:
             f"score (the fitted curves never do in {rate.p_never_under_family:.0%} of replicates)"
         )
     if rate.status is RatioStatus.BEYOND_OBSERVED:
-        return f"{what} more than the {rate.largest_observed_rate:.2g} {pair.data_source} observed"
+        return (
+            f"{what} more than the {rate.largest_observed_rate:.2g} {pair.data_source} observed "
+            f"(in {rate.p_beyond_observed:.0%} of replicates)"
+        )
     return f"{what} {rate.rate.estimate:.2g} {pair.data_source} ones {ratio_span(rate.rate)}"
 
 
@@ -115,7 +118,7 @@ def _read_all(members: Sequence[SourceDifference]) -> str:
     open_ = [pair.ability for pair in usable if not pair.significant]
     parts = [
         f"{source} data is better on {len(names)} ({listed(names)})" if names
-        else f"{source} data on none"
+        else f"{source} data is better on none"
         for source, names in wins.items()
     ]  # fmt: skip
     return (

@@ -170,7 +170,12 @@ def _refusal(
     if points.response is ResponseKind.LOSS and (points.score <= 0).any():
         return FitStatus.FAILED, "a loss of 0 or less is among the runs; a loss must be positive"
     if n_models < 2:
-        return FitStatus.TOO_FEW_POINTS, f"{n_models} model size(s); a joint law needs at least two"
+        nameless = any(curve.n_params is None for curve in curves)
+        unknown = " (n_params is not known of every base model)" if nameless else ""
+        return (
+            FitStatus.TOO_FEW_POINTS,
+            f"{n_models} model size(s){unknown}; a joint law needs at least two",
+        )
     if n_volumes < 2:
         return FitStatus.TOO_FEW_POINTS, f"{n_volumes} volume(s); a joint law needs at least two"
     if len(points.score) < _MIN_POINTS:
@@ -210,6 +215,13 @@ def _identified(law: JointLaw, points: _Points, u: FloatArray) -> np.ndarray:
     values, vectors = np.linalg.eigh(block)
     lost = np.abs(vectors[:, values < _SINGULAR]).max(axis=1, initial=0.0) > 0.05
     known[np.flatnonzero(known)[lost]] = False
+    # Two sizes (or volumes) are two heights for three parameters, however the rounding falls.
+    for values, unknown in (
+        (points.size, ("E", "A", "alpha")),
+        (points.volume, ("E", "B", "beta")),
+    ):
+        if len(np.unique(values)) < 3:
+            known &= ~np.isin(law.symbols, unknown)
     return np.asarray(known)
 
 

@@ -105,6 +105,12 @@ def test_a_run_that_states_no_seed_is_a_run_too() -> None:
     assert {c.seed for c in found} == {0}
 
 
+def test_volumes_of_pretraining_have_midpoints() -> None:
+    data = make_curve([3.0, 2.5, 2.2], n=(10**8, 10**10, 10**12))
+    found = plan_candidates([straight_line(data=data)])
+    assert [c.n_examples for c in found] == [10**8, 10**9, 10**10, 10**11, 10**12, 2 * 10**12]
+
+
 def test_items_held_fixed_leave_only_what_runs_can_teach() -> None:
     curves = simulate(["rise", "saturate"], m=100, rng=np.random.default_rng(4))
     settings = FitSettings(n_replicates=200)

@@ -224,7 +224,9 @@ def test_a_likelihood_that_is_finite_nowhere_fails_with_its_reason(monkeypatch) 
         FitStatus.TOO_FEW_POINTS,
     }
     assert not fit.drawable
-    assert fit.gain is not None
+    # Bare scores have only the curve to tell their noise by.
+    assert fit.gain is None
+    assert "not finite" in (fit.reason or "")
     assert fit.label is None
 
 
@@ -288,6 +290,30 @@ def test_all_items_wrong_or_right_everywhere(value: float) -> None:
     assert fit.label is Label.RESISTANT
     assert "in every run" in fit.reading
     assert fit.half_gain_examples is None
+
+
+@pytest.mark.parametrize(
+    ("curve", "settings", "reason"),
+    [
+        (make_curve((0.2, 0.5), (0, 10)), {}, "2 volumes can't support"),
+        (make_curve((0.2, 0.3, 0.4, 0.6), (0, 4, 8, 16)), {"families": ("rectified",)}, "suits"),
+    ],
+)
+def test_bare_scores_without_a_curve_are_never_tested(
+    curve: Any, settings: dict[str, Any], reason: str
+) -> None:
+    fit = fit_one(curve, **settings)
+    assert fit.status is FitStatus.TOO_FEW_POINTS
+    assert (fit.gain, fit.p_value, fit.label) == (None, None, None)
+    assert reason in (fit.reason or "")
+    assert (fit.reason or "") in fit.reading
+
+
+def test_the_constant_alone_rules_no_gain_out() -> None:
+    fit = fit_one(make_curve((0.2, 0.3, 0.4, 0.5, 0.6), (0, 4, 8, 16, 64)), families=("constant",))
+    assert fit.label is None
+    assert "presumes that nothing grows" in fit.reading
+    assert fit.plateau.status is PlateauStatus.UNDECIDED
 
 
 def test_all_scores_equal_without_items_have_no_gain() -> None:
