@@ -9,6 +9,8 @@ from dashboard.analysis.compare.wording import count_of, size_of, span_of
 from dashboard.analysis.results import PredictionStatus
 
 Key = tuple[str, str, str, str]
+# With a smaller probability the first by expected score is not called the best.
+_STANDS_OUT = 0.5
 
 
 def read_scales(
@@ -47,13 +49,19 @@ def _read(ranking: VolumeRanking, models: Sequence[ModelScore], gain: ScaleEffec
     if not ranking.order:
         return f"{at}, base models can't be ranked on {ranking.ability}: {ranking.reason}."
     first = next(model for model in models if model.base_model == ranking.order[0])
-    text = (
-        f"{at}, {first.base_model} is expected to be the best of {len(ranking.order)} base models "
-        f"on {ranking.ability} ({ranking.metric}"
-    )
-    if ranking.p_best is not None:
-        text += f"; probability {ranking.p_best:.0%}"
-    text += ")"
+    n_models = len(ranking.order)
+    if ranking.p_best is not None and ranking.p_best < _STANDS_OUT:
+        text = (
+            f"{at}, none of {n_models} base models stands out on {ranking.ability} "
+            f"({ranking.metric}; {first.base_model} has the highest expected score, and is the best "
+            f"with probability {ranking.p_best:.0%})"
+        )
+    else:
+        text = (
+            f"{at}, {first.base_model} is expected to be the best of {n_models} base models on "
+            f"{ranking.ability} ({ranking.metric}"
+        )
+        text += ")" if ranking.p_best is None else f"; probability {ranking.p_best:.0%})"
     if first.prediction_status is PredictionStatus.BACKTESTED:
         text += ", by a backtested prediction"
     elif first.prediction_status is PredictionStatus.UNSUPPORTED_HORIZON:
