@@ -53,8 +53,8 @@ def _read(ranking: VolumeRanking, models: Sequence[ModelScore], gain: ScaleEffec
     if ranking.p_best is not None and ranking.p_best < _STANDS_OUT:
         text = (
             f"{at}, none of {n_models} base models stands out on {ranking.ability} "
-            f"({ranking.metric}; {first.base_model} has the highest expected score, and is the best "
-            f"with probability {ranking.p_best:.0%})"
+            f"({ranking.metric}; {first.base_model} has the highest expected score and is the "
+            f"best with probability {ranking.p_best:.0%})"
         )
     else:
         text = (
