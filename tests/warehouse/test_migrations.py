@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.warehouse.test_ingest import content_of
 from warehouse import migrations
 from warehouse.errors import WorkError
 from warehouse.ingest import ingest
@@ -79,3 +80,42 @@ def test_each_sql_file_holds_one_statement() -> None:
 def test_marts_state_their_grain() -> None:
     for path in (Path(__file__).parents[2] / "sql" / "marts").glob("*.sql"):
         assert path.read_text().startswith("-- Grain: one row per "), path
+
+
+# What a database of version 8, the last with texts in every row, held of the same landing files.
+_OLD_ITEM_SCORES = """
+INSERT INTO raw_item_score
+SELECT
+    units.file_name, units.cell_id, units.task, ability, item_id, prompt_hash, target_hash, metric,
+    higher_is_better, scoring_rule, score, missing_reason, parsed, response,
+    CAST(choice_log_likelihoods AS DOUBLE[]), choice_tokens, chance_level, chance_level_uniform
+FROM new.raw_item_score
+INNER JOIN new.raw_unit AS units USING (unit_key)
+INNER JOIN new.raw_scoring USING (scoring_key)
+INNER JOIN new.raw_prompt USING (prompt_key)
+LEFT JOIN new.raw_reply USING (reply_key)
+LEFT JOIN new.raw_choice_tokens USING (choice_tokens_key)
+"""
+
+
+def test_item_scores_of_an_earlier_version_are_carried_over(demo: Workspace) -> None:
+    report = ingest(demo)
+    expected = content_of(demo)
+    new = (demo.warehouse / "work.duckdb").rename(demo.warehouse / "new.duckdb")
+    with duckdb.connect(str(demo.warehouse / "work.duckdb")) as old:
+        migrate(old, up_to=8)
+        old.execute(f"ATTACH '{new}' AS new (READ_ONLY)")
+        for table in ("file", "plan", "plan_cell", "run", "training_log", "item"):
+            columns = old.table(f"raw_{table}").columns
+            old.table(f"new.raw_{table}").select(*columns).insert_into(f"raw_{table}")
+        old.execute(_OLD_ITEM_SCORES)
+        # As that version left it: views that its own marts were read through.
+        old.execute("CREATE VIEW stg_item_score AS FROM raw_item_score")
+        old.execute("CREATE VIEW mart_item_score AS FROM stg_item_score")
+        old.execute("CREATE VIEW mart_training_log AS FROM raw_training_log")
+    new.unlink()
+    assert report.snapshot is not None
+    report.snapshot.unlink()
+    assert ingest(demo).n_files == 0
+    assert len(expected["fact_item_score"]) == 12
+    assert content_of(demo) == expected

@@ -21,8 +21,8 @@ from warehouse.importers import helm_reader
 from warehouse.importers.contract import Imported, RejectedImportError, printable
 from warehouse.importers.lm_eval_files import Findings, LocatedFile
 from warehouse.importers.lm_eval_results import is_lower_better
-from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, arguments, as_name
+from warehouse.importers.lm_eval_tables import Item, Tables, describe_import
+from warehouse.importers.mapping import Mapping, as_name
 from warehouse.records import CellRecord, RunRecord, RunStatus
 
 IMPORTER = "helm"
@@ -113,19 +113,14 @@ def read_helm(
         _add_run(run, cell, ability, rule.chance_level if rule else None, mapping, findings, tables)
     if findings.rejected:
         raise RejectedImportError(findings.rejected, len(findings.rejected))
-    return Imported(
-        importer=IMPORTER,
-        study=study,
-        files=list(findings.files.values()),
-        n_rows=sum(file.n_rows for file in findings.files.values()),
-        cells=list(cells.values()),
+    return describe_import(
+        IMPORTER,
+        study,
+        findings=findings,
+        tables=tables,
+        cells=cells,
         runs=[_run(cell_id, found) for cell_id, found in runs.items()],
-        scores=tables.scores(),
-        item_scores=tables.item_scores(),
-        items=tables.items(),
-        score_origins=tables.score_origins,
-        ignored=findings.ignored,
-        arguments=arguments(mapping, cells),
+        mapping=mapping,
     )
 
 

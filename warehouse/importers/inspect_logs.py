@@ -20,8 +20,8 @@ from typing import Any
 from warehouse.errors import InputError, MissingDependencyError
 from warehouse.importers.contract import Imported, RejectedImportError
 from warehouse.importers.lm_eval_files import Findings, LocatedFile
-from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, arguments, as_name
+from warehouse.importers.lm_eval_tables import Item, Tables, describe_import
+from warehouse.importers.mapping import Mapping, as_name
 from warehouse.records import CellRecord, RunRecord, RunStatus
 
 IMPORTER = "inspect"
@@ -105,19 +105,14 @@ def read_inspect(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
             f"{', '.join(map(str, paths))}: no complete log of inspect_ai; name .eval or .json "
             "files, or the folder that holds them."
         )
-    return Imported(
-        importer=IMPORTER,
-        study=study,
-        files=list(findings.files.values()),
-        n_rows=sum(file.n_rows for file in findings.files.values()),
-        cells=list(cells.values()),
+    return describe_import(
+        IMPORTER,
+        study,
+        findings=findings,
+        tables=tables,
+        cells=cells,
         runs=[_run(cell_id, found) for cell_id, found in runs.items()],
-        scores=tables.scores(),
-        item_scores=tables.item_scores(),
-        items=tables.items(),
-        score_origins=tables.score_origins,
-        ignored=findings.ignored,
-        arguments=arguments(mapping, cells),
+        mapping=mapping,
     )
 
 

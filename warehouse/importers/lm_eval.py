@@ -18,8 +18,8 @@ from warehouse.importers.lm_eval_files import Findings, LocatedFile, find_files
 from warehouse.importers.lm_eval_results import Evaluation, TaskResult, read_evaluation
 from warehouse.importers.lm_eval_rows import Unit, UnitRows
 from warehouse.importers.lm_eval_runs import model_from_path, read_stamp
-from warehouse.importers.lm_eval_tables import Item, Tables
-from warehouse.importers.mapping import Mapping, arguments, as_name, mapping_template
+from warehouse.importers.lm_eval_tables import Item, Tables, describe_import
+from warehouse.importers.mapping import Mapping, as_name, mapping_template
 from warehouse.records import Design, RunRecord, RunStatus
 
 IMPORTER = "lm-eval"
@@ -76,19 +76,14 @@ def read_lm_eval(paths: Sequence[Path], *, study: str, mapping: Mapping) -> Impo
                 "note: it looks trained, on how much is unknown; a mapping file that says so puts "
                 "it on a growth curve",
             )
-    return Imported(
-        importer=IMPORTER,
-        study=study,
-        files=list(findings.files.values()),
-        n_rows=sum(file.n_rows for file in findings.files.values()),
-        cells=list(cells.values()),
+    return describe_import(
+        IMPORTER,
+        study,
+        findings=findings,
+        tables=tables,
+        cells=cells,
         runs=[_run(cell_id, found) for cell_id, found in units_of.items()],
-        scores=tables.scores(),
-        item_scores=tables.item_scores(),
-        items=tables.items(),
-        score_origins=tables.score_origins,
-        ignored=findings.ignored,
-        arguments=arguments(mapping, cells),
+        mapping=mapping,
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse.importers.contract import Origin
-from warehouse.records import ITEM, ITEM_SCORE, SCORE
+from warehouse.importers import mapping as mappings
+from warehouse.importers.contract import Imported, Origin
+from warehouse.importers.lm_eval_files import Findings
+from warehouse.records import ITEM, ITEM_SCORE, SCORE, CellRecord, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,33 @@ class Tables:
         }
         arrays = [_array(columns[column.name], column.type) for column in ITEM]
         return pa.Table.from_arrays(arrays, schema=ITEM)
+
+
+def describe_import(
+    importer: str,
+    study: str,
+    *,
+    findings: Findings,
+    tables: Tables,
+    cells: Mapping[str, CellRecord],
+    runs: Sequence[RunRecord],
+    mapping: mappings.Mapping,
+) -> Imported:
+    """Return what an import of evaluations found, as `land` takes it."""
+    return Imported(
+        importer=importer,
+        study=study,
+        files=list(findings.files.values()),
+        n_rows=sum(file.n_rows for file in findings.files.values()),
+        cells=list(cells.values()),
+        runs=runs,
+        scores=tables.scores(),
+        item_scores=tables.item_scores(),
+        items=tables.items(),
+        score_origins=tables.score_origins,
+        ignored=findings.ignored,
+        arguments=mappings.arguments(mapping, cells),
+    )
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
