@@ -26,10 +26,14 @@ app = typer.Typer(
         "Start with: python cli.py run-grid quickstart, then python cli.py dashboard."
     ),
 )
+judge = typer.Typer(no_args_is_help=True, help="Ask judges, and sum up their votes.")
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks; `make bench` runs them all.")
 for package in (runners_commands, warehouse_commands, dashboard_commands):
     package.register(app)
     package.register_bench(bench)
+runners_commands.register_judge(judge)
+dashboard_commands.register_judge(judge)
+app.add_typer(judge, name="judge")
 app.add_typer(bench, name="bench")
 
 

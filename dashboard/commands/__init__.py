@@ -23,10 +23,12 @@ def register(app: typer.Typer) -> None:
     app.command("recommend")(recommend)
     app.command("suggest-next")(suggest_next)
     app.command("design-power")(design_power)
-    judge = typer.Typer(no_args_is_help=True, help="Judges' votes.")
-    judge.command("summary")(judge_summary)
-    app.add_typer(judge, name="judge")
     app.command("dashboard")(app_command.dashboard)
+
+
+def register_judge(judge: typer.Typer) -> None:
+    """Add the commands that analyse judges' votes."""
+    judge.command("summary")(judge_summary)
 
 
 def register_bench(bench: typer.Typer) -> None:
