@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dashboard.analysis import CurveData, FitSettings
-from dashboard.fit_store import fit_key
+from dashboard.analysis.fit_key import fit_key
 from warehouse.landing import write_atomically
 from warehouse.workspace import Workspace
 

@@ -221,64 +221,80 @@ def suitable_families(runs: FittedRuns, names: Sequence[str] | None) -> list[Fam
     return families
 
 
-def replicate_curves(
-    runs: FittedRuns,
-    model: CurveModel,
-    scores: FloatArray,
-    n: FloatArray,
-    noise_df: float = 0.0,
-) -> tuple[FloatArray, float]:
-    """Refit every averaged family to replicate scores and average anew.
+@dataclass(frozen=True, kw_only=True)
+class Refits:
+    """Every averaged family refitted to B replicates.
+
+    Attributes
+    ----------
+    members : tuple of (Family, ndarray)
+        Families and their optima, shape (k, B).
+    weight : ndarray, shape (F, B)
+        Weights anew in every replicate; they sum to 1 over the families.
+    failures : float
+        Share of fits that hit the iteration cap; their best point is used.
+    """
+
+    members: tuple[tuple[Family, FloatArray], ...]
+    weight: FloatArray
+    failures: float
+
+    def curve(self, n: FloatArray) -> FloatArray:
+        """Return the averaged curves at volumes `n`, shape (len(n), B)."""
+        total = np.zeros((len(n), self.weight.shape[1]))
+        for (family, optimum), weight in zip(self.members, self.weight, strict=True):
+            total += weight * family.predict(optimum, n)
+        return total
+
+
+def refit_families(
+    runs: FittedRuns, model: CurveModel, scores: FloatArray, noise_df: float = 0.0
+) -> Refits:
+    """Refit every averaged family to replicate scores and weigh it anew.
 
     Parameters
     ----------
     scores : ndarray, shape (P, B)
         Replicate scores of the runs.
-    n : ndarray, shape (E,)
-        Volumes at which the averaged curve is wanted.
-
-    Returns
-    -------
-    curves : ndarray, shape (E, B)
-    failures : float
-        Share of fits that hit the iteration cap; their best point is used.
     """
     n_runs, n_replicates = scores.shape
     scores = _carry_seeds(runs, model, scores)
     y = runs.volume_means(scores)
     within = _within_cost(runs, scores)
-    members = model.averaged
-    costs = np.empty((len(members), n_replicates))
-    values = np.empty((len(members), len(n), n_replicates))
+    families = [member.family for member in model.averaged]
+    costs = np.empty((len(families), n_replicates))
     optima: list[FloatArray] = []
     n_failed = 0
-    for index, member in enumerate(members):
+    for index, member in enumerate(model.averaged):
         batch = fit_batch(
             member.family, runs.response, y, runs.volume_weight, REPLICATE, start=member.u
         )
         costs[index] = batch.cost + within
-        values[index] = member.family.predict(batch.u, n)
         optima.append(batch.u)
         n_failed += int((~batch.converged).sum())
-    if len(members) == 1:
-        return values[0], n_failed / n_replicates
-    overdispersion = None
-    if runs.weight_known:
-        largest = max(
-            range(len(members)), key=lambda i: (members[i].family.n_free, -costs[i].mean())
+    weight = np.ones((1, n_replicates))
+    if len(families) > 1:
+        overdispersion = None
+        if runs.weight_known:
+            largest = max(
+                range(len(families)), key=lambda i: (families[i].n_free, -costs[i].mean())
+            )
+            richest = families[largest]
+            statistic = pearson(runs, richest, optima[largest], scores, y)
+            overdispersion = np.maximum(1.0, statistic / max(n_runs - richest.n_free, 1))
+        scored = np.stack(
+            [
+                criterion(cost, n_runs, family.n_free, overdispersion, noise_df)
+                for family, cost in zip(families, costs, strict=True)
+            ]
         )
-        family = members[largest].family
-        statistic = pearson(runs, family, optima[largest], scores, y)
-        overdispersion = np.maximum(1.0, statistic / max(n_runs - family.n_free, 1))
-    scored = np.stack(
-        [
-            criterion(costs[i], n_runs, member.family.n_free, overdispersion, noise_df)
-            for i, member in enumerate(members)
-        ]
+        weight = np.exp(-0.5 * (scored - scored.min(axis=0)))
+        weight /= weight.sum(axis=0)
+    return Refits(
+        members=tuple(zip(families, optima, strict=True)),
+        weight=weight,
+        failures=n_failed / (n_replicates * len(families)),
     )
-    weight = np.exp(-0.5 * (scored - scored.min(axis=0)))
-    weight /= weight.sum(axis=0)
-    return np.einsum("fb,feb->eb", weight, values), n_failed / (n_replicates * len(members))
 
 
 def criterion(

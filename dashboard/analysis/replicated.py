@@ -16,11 +16,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.analysis.averaging import CurveModel, fit_families, replicate_curves
+from dashboard.analysis.averaging import CurveModel, Refits, fit_families, refit_families
 from dashboard.analysis.curve_data import CurveData, FloatArray, ResponseKind
 from dashboard.analysis.families import FAMILIES
 from dashboard.analysis.noise import CurveNoise, pool_run_noise, run_correlation
@@ -83,16 +84,19 @@ class FittedJob:
     df: float
     fitted: bool
 
-    def curve(self, n: FloatArray) -> tuple[Replicated, float]:
-        """Return the averaged curve at volumes n, refitted in every replicate, and failures.
-
-        Call it once with all volumes that are wanted: every call fits all replicates.
-        """
+    @cached_property
+    def refits(self) -> Refits:
+        """Families refitted in every replicate, where there is an averaged curve."""
         noise_df = _noise_df(self.runs, self.noise)
-        values, failures = replicate_curves(self.runs, self.model, self.scores, n, noise_df)
-        return (
-            Replicated(estimate=self.model.curve(n), replicates=values, df=self.df, kind=self.kind),
-            failures,
+        return refit_families(self.runs, self.model, self.scores, noise_df)
+
+    def curve(self, n: FloatArray) -> Replicated:
+        """Return the averaged curve at volumes n, refitted in every replicate."""
+        return Replicated(
+            estimate=self.model.curve(n),
+            replicates=self.refits.curve(n),
+            df=self.df,
+            kind=self.kind,
         )
 
     def means(self) -> Replicated:
@@ -279,7 +283,7 @@ def _replicate(job: CurveJob, settings: FitSettings, n: FloatArray) -> Replicate
     estimate = replicates = p_positive = None
     status, reason = job.prepared.status, job.prepared.reason
     if fitted is not None and fitted.fitted:
-        curve, _ = fitted.curve(np.concatenate([n, [first, last]]))
+        curve = fitted.curve(np.concatenate([n, [first, last]]))
         sign = 1.0 if job.data.higher_is_better else -1.0
         p_positive = float((sign * (curve.replicates[-1] - curve.replicates[-2]) > 0).mean())
         estimate, replicates = curve.estimate[:-2], curve.replicates[:-2]

@@ -10,7 +10,7 @@ import numpy as np
 from dashboard.analysis.curve_data import CurveData
 from dashboard.analysis.extrapolation import Extrapolator
 from dashboard.analysis.prepare import FittedRuns, Prepared
-from dashboard.analysis.replicated import CurveJob, fit_job, prepare_study, why_no_fit
+from dashboard.analysis.replicated import CurveJob, FittedJob, why_no_fit
 from dashboard.analysis.replicates import stretched_interval
 from dashboard.analysis.results import (
     CurveFit,
@@ -24,6 +24,7 @@ from dashboard.analysis.results import (
 )
 from dashboard.analysis.screen import adjust_and_label
 from dashboard.analysis.settings import ANALYSIS_VERSION, FitSettings
+from dashboard.analysis.shared_fits import share_fits
 from dashboard.analysis.summary import (
     EvaluationGrid,
     Replicated,
@@ -64,22 +65,28 @@ def fit_study(curves: Sequence[CurveData], settings: FitSettings | None = None) 
     Run noise depends on all curves given, so fit a study whole and select afterwards.
     """
     settings = settings or FitSettings()
-    jobs, pools = prepare_study(curves, settings)
-    extrapolator = Extrapolator([job.prepared.runs for job in jobs], settings)
-    fits = [_fit_curve(job, index, settings, extrapolator) for index, job in enumerate(jobs)]
+    shared = share_fits(curves, settings)
+    extrapolator = Extrapolator([job.prepared.runs for job in shared.jobs], settings)
+    fits = [
+        _fit_curve(job, shared.fit(job), index, settings, extrapolator)
+        for index, job in enumerate(shared.jobs)
+    ]
     return StudyFit(
         curves=adjust_and_label(fits, settings),
-        run_noise=pools,
+        run_noise=shared.pools,
         analysis_version=ANALYSIS_VERSION,
     )
 
 
 def _fit_curve(
-    job: CurveJob, index: int, settings: FitSettings, extrapolator: Extrapolator
+    job: CurveJob,
+    found: FittedJob | None,
+    index: int,
+    settings: FitSettings,
+    extrapolator: Extrapolator,
 ) -> CurveFit:
-    """Fit one curve; its q-value and label are filled in once all p-values are known."""
+    """Sum up one curve; its q-value and label are filled in once all p-values are known."""
     empty = _without_fit(job.data, job.prepared, settings)
-    found = fit_job(job, settings)
     if found is None:
         return empty
     runs, model, kind = found.runs, found.model, found.kind
@@ -98,7 +105,7 @@ def _fit_curve(
     grid = evaluation_grid(runs, inside)
     failures = 0.0
     if found.fitted:
-        curve, failures = found.curve(grid.n)
+        curve, failures = found.curve(grid.n), found.refits.failures
         last = int(np.flatnonzero(grid.n[: grid.drawn] == runs.volumes[-1])[0])
     else:
         curve = found.means()

@@ -10,6 +10,7 @@ import numpy as np
 from dashboard.analysis import FitSettings
 from dashboard.analysis.effective import WorthStatus, fit_effective
 from dashboard.analysis.mixtures import compare_mixtures
+from dashboard.analysis.run_table import RunTable
 from dashboard.analysis.transfer import TransferDesign, fit_transfer
 from dashboard.bench.run_worlds import World, plan, run, simulate_table
 
@@ -158,24 +159,27 @@ def _mixtures(n_worlds: int, n_replicates: int) -> dict[str, Any]:
     return {name: _rates(values) for name, values in seen.items()}
 
 
-def _speed() -> dict[str, float]:
-    """Seconds for a grid like the shipped one, ten abilities and three exams."""
+def speed_table() -> RunTable:
+    """Return a simulated grid like the shipped one: ten abilities, three exams."""
     names = tuple(f"ability{i}" for i in range(10)) + tuple(f"exam{i}" for i in range(3))
     tau = np.eye(13)
     tau[:10, 10:] = 0.1
-    world = World(abilities=names, tau=tau)
     runs = plan(names[:10], other_sources={"synthetic": (16, 64, 256)})
-    table = simulate_table(
-        World(abilities=names, tau=tau, rho=_RHO), runs, np.random.default_rng(_SEED)
-    )
+    world = World(abilities=names, tau=tau, rho=_RHO)
+    return simulate_table(world, runs, np.random.default_rng(_SEED))
+
+
+def _speed() -> dict[str, float]:
+    """Seconds for `speed_table`."""
+    table = speed_table()
     began = time.perf_counter()
     fit_transfer(table)
     matrix = time.perf_counter()
     fit_effective(table, FitSettings(n_replicates=400))
     effective = time.perf_counter()
     return {
-        "n_runs": float(len(runs)),
-        "n_targets": float(len(world.abilities)),
+        "n_runs": float(len(table.runs)),
+        "n_targets": float(len(table.targets)),
         "matrix_seconds": matrix - began,
         "effective_seconds": effective - matrix,
     }

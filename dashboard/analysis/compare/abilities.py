@@ -16,10 +16,11 @@ from dashboard.analysis.compare.paired import weaker
 from dashboard.analysis.compare.results import AbilityComparison, AbilityPace, AbilityPair, Overall
 from dashboard.analysis.curve_data import CurveData, FloatArray
 from dashboard.analysis.likelihood import benjamini_hochberg
-from dashboard.analysis.replicated import CurveJob, FittedJob, fit_job, prepare_study, why_no_fit
+from dashboard.analysis.replicated import CurveJob, FittedJob, why_no_fit
 from dashboard.analysis.replicates import stretched_interval
 from dashboard.analysis.results import Interval, IntervalKind
 from dashboard.analysis.settings import FitSettings
+from dashboard.analysis.shared_fits import share_fits
 from dashboard.analysis.summary import (
     EvaluationGrid,
     Replicated,
@@ -70,9 +71,9 @@ def compare_abilities(
         the pairs of a quantity), and macro means in domain and out of domain apart.
     """
     settings = settings or FitSettings()
-    jobs, _ = prepare_study(curves, settings)
+    shared = share_fits(curves, settings)
     groups: dict[tuple[str, ...], list[CurveJob]] = {}
-    for job in jobs:
+    for job in shared.jobs:
         data = job.data
         key = (data.study, data.base_model, data.data_source, data.metric)
         groups.setdefault(key, []).append(job)
@@ -80,7 +81,7 @@ def compare_abilities(
     pairs: list[AbilityPair] = []
     overall: list[Overall] = []
     for members in groups.values():
-        fitted = [fit_job(job, settings) for job in members]
+        fitted = [shared.fit(job) for job in members]
         significant = _significant(members, fitted, settings)
         abilities = [
             _summarise(job, item, proven, settings)
@@ -147,7 +148,7 @@ def _summarise(
         return replace(empty, reason=why_no_fit(fitted))
     runs = fitted.runs
     grid = evaluation_grid(runs, ())
-    curve, _ = fitted.curve(grid.n)
+    curve = fitted.curve(grid.n)
     sign = 1.0 if job.data.higher_is_better else -1.0
     last = int(np.flatnonzero(grid.n[: grid.drawn] == runs.volumes[-1])[0])
     low, high = grid.fourfold

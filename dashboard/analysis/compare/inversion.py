@@ -106,7 +106,7 @@ def curve_grid(volumes: Sequence[float], extra: Sequence[float] = ()) -> FloatAr
 def evaluate(fitted: FittedJob, n: FloatArray) -> GriddedCurve:
     """Return the averaged curve and its replicates on a grid."""
     with np.errstate(over="ignore"):
-        curve, _ = fitted.curve(n)
+        curve = fitted.curve(n)
     sign = 1.0 if fitted.runs.data.higher_is_better else -1.0
     return GriddedCurve(fitted=fitted, n=n, curve=curve, sign=sign)
 

@@ -103,7 +103,7 @@ def overall_of(
 def _at(fitted: FittedJob, n: FloatArray) -> Replicated:
     """Return mean scores at some of the observed volumes."""
     if fitted.kind is IntervalKind.RESIDUAL:
-        return fitted.curve(n)[0]
+        return fitted.curve(n)
     means = fitted.means()
     rows = np.searchsorted(fitted.runs.volumes, n)
     return Replicated(

@@ -28,10 +28,11 @@ from dashboard.analysis.compare.results import (
 from dashboard.analysis.compare.source_readings import read_sources
 from dashboard.analysis.curve_data import CurveData, ResponseKind
 from dashboard.analysis.likelihood import benjamini_hochberg
-from dashboard.analysis.replicated import CurveJob, FittedJob, fit_job, prepare_study, why_no_fit
+from dashboard.analysis.replicated import CurveJob, FittedJob, why_no_fit
 from dashboard.analysis.replicates import stretched_interval
 from dashboard.analysis.results import FitStatus, IntervalKind
 from dashboard.analysis.settings import FitSettings
+from dashboard.analysis.shared_fits import StudyFits, share_fits
 from warehouse.errors import InputError
 
 DEFAULT_REFERENCE = "human"
@@ -110,9 +111,9 @@ def compare_sources(
     if reference is not None and reference not in sources:
         known = ", ".join(sources) or "none"
         raise InputError(f"--reference {reference!r} has no curves; known sources: {known}.")
-    jobs, _ = prepare_study(curves, settings)
+    shared_fits = share_fits(curves, settings)
     groups: dict[tuple[str, ...], list[CurveJob]] = {}
-    for job in jobs:
+    for job in shared_fits.jobs:
         data = job.data
         groups.setdefault((data.study, data.ability, data.base_model, data.metric), []).append(job)
     pairs: list[SourceDifference] = []
@@ -120,8 +121,8 @@ def compare_sources(
     growing: list[StillGrowing] = []
     shared: list[SharedCurve] = []
     for members in groups.values():
-        for rivals in _rivals(members, _reference_of(members[0].data.study, curves, reference),
-                              settings):  # fmt: skip
+        rival = _reference_of(members[0].data.study, curves, reference)
+        for rivals in _rivals(members, rival, shared_fits):
             pairs += _differences(rivals, settings)
             rates += _exchange_rates(rivals, settings)
             growing.append(_still_growing(rivals, settings))
@@ -145,12 +146,12 @@ def _reference_of(study: str, curves: Sequence[CurveData], asked: str | None) ->
     return DEFAULT_REFERENCE if DEFAULT_REFERENCE in sources else min(sources)
 
 
-def _rivals(members: Sequence[CurveJob], reference: str, settings: FitSettings) -> list[_Rivals]:
+def _rivals(members: Sequence[CurveJob], reference: str, shared: StudyFits) -> list[_Rivals]:
     """Fit the sources of one ability, base model and metric and pair them with the reference."""
     by_source = {job.data.data_source: job for job in members}
     if reference not in by_source or len(by_source) < 2:
         return []
-    fitted = {source: fit_job(job, settings) for source, job in by_source.items()}
+    fitted = {source: shared.fit(job) for source, job in by_source.items()}
     volumes = [v for item in fitted.values() if item is not None for v in item.runs.volumes]
     fourths = [item.runs.volumes[-1] / 4 for item in fitted.values() if item is not None]
     grid = curve_grid(volumes, fourths) if volumes else np.empty(0)
