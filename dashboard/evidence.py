@@ -17,7 +17,8 @@ import pandas as pd
 from dashboard.analysis import CurveData
 from dashboard.analysis.curve_data import FloatArray
 from warehouse.errors import InputError
-from warehouse.queries import load_ability_scores, load_cells, load_item_scores, load_studies
+from warehouse.item_matrix import ItemMatrix, load_item_matrix
+from warehouse.queries import load_ability_scores, load_cells, load_studies
 
 PRIMARY_METRIC = "accuracy"
 _CURVE_DESIGNS = ("all_abilities", "imported")
@@ -124,18 +125,29 @@ def load_items(conn: duckdb.DuckDBPyConnection, curves: Sequence[CurveData]) -> 
 
     Only items of these curves' studies, abilities, models, sources and metrics are read.
     """
-    wanted = {name: sorted({getattr(curve, name) for curve in curves}) for name in FILTERS}
-    if not curves:
-        return []
-    items = load_item_scores(conn, **wanted)
-    cells = {cell for curve in curves for cell in curve.cell_id}
-    matrices = _item_matrices(items[items["cell_id"].isin(cells)])
-    return [_with_items(curve, matrices.get((curve.ability, curve.metric))) for curve in curves]
+    groups: dict[tuple[str, str], list[CurveData]] = {}
+    for curve in curves:
+        groups.setdefault((curve.ability, curve.metric), []).append(curve)
+    found: dict[tuple[str, ...], CurveData] = {}
+    # One ability at a time, so that no more than its rows are in memory besides the matrices.
+    for (ability, metric), members in groups.items():
+        matrix = load_item_matrix(
+            conn,
+            ability=ability,
+            metric=metric,
+            study=sorted({curve.study for curve in members}),
+            base_model=sorted({curve.base_model for curve in members}),
+            data_source=sorted({curve.data_source for curve in members}),
+        )
+        found |= {curve.key: _with_items(curve, matrix) for curve in members}
+    return [found[curve.key] for curve in curves]
 
 
-def _with_items(curve: CurveData, items: _ItemMatrix | None) -> CurveData:
+def _with_items(curve: CurveData, matrix: ItemMatrix) -> CurveData:
     """Return the curve with its items; unchanged where a run has none."""
-    selected = None if items is None else items.select(curve.cell_id)
+    if not set(curve.cell_id) <= set(matrix.cells):
+        return curve
+    selected = matrix.select(curve.cell_id)
     if selected is None:
         return curve
     return replace(curve, item_scores=selected[0], item_ids=selected[1])
@@ -199,38 +211,6 @@ def _stated_deltas(studies: pd.DataFrame) -> dict[str, float]:
     return {
         str(study): float(delta)
         for study, delta in zip(stated["study"], stated["resistant_delta"], strict=True)
-    }
-
-
-class _ItemMatrix:
-    """Item scores of one ability and metric: cells in rows, items in columns, NaN if missing."""
-
-    def __init__(self, rows: pd.DataFrame) -> None:
-        """Spread the rows over a matrix."""
-        cells = pd.Categorical(rows["cell_id"])
-        items = pd.Categorical(rows["item_id"])
-        self.row_of = {str(cell): index for index, cell in enumerate(cells.categories)}
-        self.item_ids = tuple(str(item) for item in items.categories)
-        self.scores: FloatArray = np.full((len(self.row_of), len(self.item_ids)), np.nan)
-        self.scores[cells.codes, items.codes] = rows["score"].to_numpy(float)
-
-    def select(self, cells: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]] | None:
-        """Return scores of some cells over the items that any of them has; None without items."""
-        if any(cell not in self.row_of for cell in cells):
-            return None
-        scores = self.scores[[self.row_of[cell] for cell in cells]]
-        seen = np.isfinite(scores).any(axis=0)
-        if not seen.any():
-            return None
-        ids = tuple(self.item_ids[index] for index in np.flatnonzero(seen))
-        return scores[:, seen], ids
-
-
-def _item_matrices(items: pd.DataFrame) -> dict[tuple[str, str], _ItemMatrix]:
-    """Return item scores by ability and metric."""
-    return {
-        (str(ability), str(metric)): _ItemMatrix(rows)
-        for (ability, metric), rows in items.groupby(["ability", "metric"], sort=False)
     }
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from dashboard.analysis.run_table import BASE_DESIGN, Run, RunTable, Target, TrainedOn
 from dashboard.evidence import PRIMARY_METRIC, check_known
-from warehouse.queries import load_ability_scores, load_cells, load_compositions, load_item_scores
+from warehouse.item_matrix import ItemMatrix, load_item_matrix
+from warehouse.queries import load_ability_scores, load_cells, load_compositions
 from warehouse.statements import load_statement
 
 
@@ -97,14 +98,17 @@ def _compositions(frame: pd.DataFrame) -> dict[str, tuple[TrainedOn, ...]]:
 
 def _items(
     conn: duckdb.DuckDBPyConnection, scores: pd.DataFrame
-) -> dict[tuple[str, str], pd.DataFrame]:
-    """Return item scores, cells in rows and items in columns, by ability and metric."""
-    items = load_item_scores(
-        conn, study=sorted(set(scores["study"])), metric=sorted(set(scores["metric"]))
-    )
+) -> dict[tuple[str, str], ItemMatrix]:
+    """Return item scores by ability and metric."""
     return {
-        (str(ability), str(metric)): rows.pivot(index="cell_id", columns="item_id", values="score")
-        for (ability, metric), rows in items.groupby(["ability", "metric"], sort=False)
+        (str(ability), str(metric)): load_item_matrix(
+            conn,
+            ability=str(ability),
+            metric=str(metric),
+            study=sorted(set(rows["study"])),
+            base_model=sorted(set(rows["base_model"])),
+        )
+        for (ability, metric), rows in scores.groupby(["ability", "metric"], sort=True)
     }
 
 
@@ -123,7 +127,7 @@ def _table(
     rows: pd.DataFrame,
     cells: Mapping[tuple[str, str], Mapping[Any, Any]],
     compositions: dict[str, tuple[TrainedOn, ...]],
-    matrices: dict[tuple[str, str], pd.DataFrame],
+    matrices: dict[tuple[str, str], ItemMatrix],
     parsed: pd.Series,
 ) -> RunTable:
     """Build one table from the score rows of a study and base model."""
@@ -138,7 +142,7 @@ def _table(
     ids = [run.cell_id for run in runs]
     sizes = rows["n_params"].dropna()
     targets = [
-        _target(ability, metric, group, ids, matrices.get((str(ability), str(metric))), parsed)
+        _target(ability, metric, group, ids, matrices[str(ability), str(metric)], parsed)
         for (ability, metric), group in rows.groupby(["ability", "metric"], sort=True)
     ]
     return RunTable(
@@ -179,7 +183,7 @@ def _target(
     metric: object,
     rows: pd.DataFrame,
     cells: Sequence[str],
-    matrix: pd.DataFrame | None,
+    matrix: ItemMatrix,
     parsed: pd.Series,
 ) -> Target:
     """Line one target's rows up with the runs."""
@@ -187,10 +191,7 @@ def _target(
     chance = rows["chance_level"].dropna()
     better = rows["higher_is_better"].dropna()
     keys = pd.MultiIndex.from_product([list(cells), [ability], [metric]])
-    items = None
-    if matrix is not None:
-        mine = matrix.reindex(list(cells))
-        items = mine.loc[:, mine.notna().any()]
+    items = matrix.select(cells)
     return Target(
         ability=str(ability),
         metric=str(metric),
@@ -202,8 +203,8 @@ def _target(
         n_items=by_cell["n_scored"].to_numpy(float),
         parse_rate=by_cell["parse_rate"].to_numpy(float),
         score_given_parsed=parsed.reindex(keys).to_numpy(float),
-        item_scores=None if items is None or items.empty else items.to_numpy(float),
-        item_ids=None if items is None or items.empty else tuple(str(i) for i in items.columns),
+        item_scores=None if items is None else items[0],
+        item_ids=None if items is None else items[1],
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
+import numpy as np
 import pytest
 
 from warehouse import open_latest, queries
 from warehouse.errors import WorkError
 from warehouse.ingest import ingest
+from warehouse.item_matrix import load_item_matrix
 from warehouse.workspace import Workspace
 
 
@@ -77,6 +79,26 @@ def test_item_scores_belong_to_ability_scores(conn: duckdb.DuckDBPyConnection) -
     means = items.groupby("cell_id")["score"].mean()
     assert means.to_dict() == dict(zip(scores["cell_id"], scores["score"], strict=True))
     assert len(queries.load_item_scores(conn)) == 4 + 2 + 4 + 2 + 2
+
+
+def test_item_matrices_hold_the_same_scores_as_rows_do(conn: duckdb.DuckDBPyConnection) -> None:
+    rows = queries.load_item_scores(conn, study="demo", ability="math", base_model="ladder-m")
+    wide = rows.pivot(index="cell_id", columns="item_id", values="score")
+    matrix = load_item_matrix(
+        conn, ability="math", metric="accuracy", study=["demo"], base_model=["ladder-m"]
+    )
+    assert matrix.cells == tuple(wide.index) and matrix.items == tuple(wide.columns)
+    np.testing.assert_array_equal(matrix.scores, wide.to_numpy())
+    chosen = matrix.select(["tuned", "unknown"])
+    assert chosen is not None
+    scores, items = chosen
+    assert items == tuple(wide.columns[wide.loc["tuned"].notna()])
+    np.testing.assert_array_equal(scores[0], wide.loc["tuned"].dropna())
+    assert np.isnan(scores[1]).all()
+    nothing = load_item_matrix(
+        conn, ability="math", metric="loss", study=["demo"], base_model=["ladder-m"]
+    )
+    assert nothing.cells == () and nothing.select(["tuned"]) is None
 
 
 def test_training_log_and_compositions(conn: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,4 @@
+SELECT
+    prompt_key,
+    item_id
+FROM raw_prompt;

@@ -1,0 +1,4 @@
+SELECT
+    unit_key,
+    cell_id
+FROM raw_unit;
