@@ -30,6 +30,7 @@ check: .venv/ready
 ## Figures for docs/benchmarks.md.
 bench: .venv/ready
 	$(BIN)/python cli.py bench grid
+	$(BIN)/python cli.py bench judge
 	$(BIN)/python cli.py bench warehouse
 	$(BIN)/python cli.py bench statistics
 

@@ -1,11 +1,14 @@
 """The app's entry point: `python cli.py dashboard`, or `streamlit run dashboard/app.py`.
 
 The workspace is the folder that GROWTHPACE_WORKSPACE names, else `workspace` in the current one.
+Each page is a module of `dashboard.views` with a function `show`, imported when it is first opened.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
@@ -17,7 +20,40 @@ sys.path[:] = [str(_FOLDER.parent)] + [
 
 import streamlit as st
 
-from dashboard.views import growth, overview, runs
+from dashboard.components.access import warn_if_open
+from dashboard.components.layout import apply_layout
+
+# Sections of the navigation: (module of `dashboard.views` and last part of the link, title, icon).
+PAGES = {
+    "": (
+        ("overview", "Overview", "lightbulb"),
+    ),
+    "Compare": (
+        ("growth", "Growth", "show_chart"),
+        ("scale", "Scale", "stacked_line_chart"),
+        ("sources", "Human and synthetic", "compare_arrows"),
+        ("transfer", "Transfer", "hub"),
+    ),
+    "Decide": (
+        ("budget", "Budget", "savings"),
+    ),
+    "Look closer": (
+        ("runs", "Runs", "table_rows"),
+        ("items", "Items", "quiz"),
+        ("judge", "Judge", "gavel"),
+        ("sql", "SQL", "terminal"),
+    ),
+}  # fmt: skip
+
+
+def page_of(name: str) -> Callable[[], None]:
+    """Return a function that shows a page and imports its module no sooner."""
+
+    def show() -> None:
+        importlib.import_module(f"dashboard.views.{name}").show()
+
+    return show
+
 
 st.set_page_config(
     page_title="growthpace",
@@ -27,11 +63,23 @@ st.set_page_config(
     initial_sidebar_state=230,
 )
 st.logo(str(_FOLDER / "assets" / "logo.svg"), size="large")
-st.navigation(
-    [
-        st.Page(overview.show, title="Overview", icon=":material/lightbulb:", default=True),
-        st.Page(growth.show, title="Growth", icon=":material/show_chart:", url_path="growth"),
-        st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs"),
-    ],
+current = st.navigation(
+    {
+        section: [
+            st.Page(
+                page_of(name),
+                title=title,
+                icon=f":material/{icon}:",
+                # The first page is the app's address itself.
+                url_path=name,
+                default=name == "overview",
+            )
+            for name, title, icon in pages
+        ]
+        for section, pages in PAGES.items()
+    },
     expanded=True,
-).run()
+)
+apply_layout()
+warn_if_open()
+current.run()

@@ -15,8 +15,9 @@ from dashboard.analysis import CurveData, FitSettings
 from dashboard.analysis.budget.build import UNSUPPORTED_REACH
 from dashboard.analysis.budget.next_run import RunCost, fit_run_cost
 from dashboard.analysis.budget.results import Recommendation
+from dashboard.analysis.budget.spec import PlanSpec, check_names
 from dashboard.analysis.budget.transfer_surface import TransferSurface
-from dashboard.analysis.curve_data import FloatArray
+from dashboard.analysis.curve_data import FloatArray, ResponseKind
 from dashboard.analysis.effective import fit_effective
 from dashboard.analysis.effective.model import EffectiveModel
 from dashboard.analysis.run_table import RunTable
@@ -81,6 +82,31 @@ def load_planning_curves(conn: duckdb.DuckDBPyConnection, filters: Filters) -> P
             "with --study, --ability, --base-model, --data-source or --metric."
         )
     return PlanningCurves(every=every, wanted=wanted, left_out=left_out)
+
+
+def check_request(
+    wanted: Sequence[CurveData], spec: PlanSpec, target_score: float | None = None
+) -> None:
+    """Refuse names that no wanted curve has and a target that no score can reach, before any fit.
+
+    Raises
+    ------
+    InputError
+        Naming the option.
+    """
+    abilities, sources, models = (
+        sorted({getattr(curve, name) for curve in wanted})
+        for name in ("ability", "data_source", "base_model")
+    )
+    check_names(spec, abilities, sources, models)
+    limits = {curve.response: value_limits(curve.response) for curve in wanted}
+    if target_score is None or any(low <= target_score <= high for low, high in limits.values()):
+        return
+    if ResponseKind.ACCURACY in limits:
+        raise InputError(
+            f"--target-score {target_score:g}: accuracies lie between 0 and 1, so give 0.5 for 50%."
+        )
+    raise InputError(f"--target-score {target_score:g}: a loss is never below 0.")
 
 
 def load_transfer_surfaces(

@@ -25,6 +25,7 @@ def load_judge_votes(
     """Read the votes of some studies, each study by itself.
 
     Votes of different studies are never pooled: the same name may stand for another model or item.
+    Own votes count if they are current (docs/judge.md); cells go by their labels.
 
     Parameters
     ----------
@@ -48,15 +49,15 @@ def load_judge_votes(
     with conn.cursor() as cursor:
         try:
             known = cursor.execute(load_statement("queries", "judge_studies")).df()
-        except duckdb.CatalogException as error:
+            check_known("study", studies, known)
+            check_known("ability", abilities, known)
+            parameters = {"study": studies or None, "ability": abilities or None}
+            rows = cursor.execute(load_statement("queries", "judge_votes"), parameters).df()
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise WorkError(
                 "The snapshot was published by a version that knew no judge votes; run "
                 "python cli.py ingest to publish it anew."
             ) from error
-        check_known("study", studies, known)
-        check_known("ability", abilities, known)
-        parameters = {"study": studies or None, "ability": abilities or None}
-        rows = cursor.execute(load_statement("queries", "judge_votes"), parameters).df()
     return votes_by_study(rows)
 
 

@@ -48,7 +48,7 @@ def resolve_base_model(spec: BaseModelSpec, data_root: Path, *, convert: bool = 
         Where converted models are kept.
     convert : bool
         False for a dry run: a model that would have to be converted is only looked at, and its
-        folder need not exist.
+        folder need not exist; nor need that of a model whose `n_params` the grid states.
 
     Raises
     ------
@@ -62,6 +62,11 @@ def resolve_base_model(spec: BaseModelSpec, data_root: Path, *, convert: bool = 
     if not (folder / "config.json").is_file():
         folder = Path(name)
     if not (folder / "config.json").is_file():
+        if not convert and spec.n_params is not None:
+            # A dry run can do with the number of parameters.
+            return BaseModel(
+                name=spec.name, folder=folder, revision="not at hand", n_params=spec.n_params
+            )
         folder = _download(name, spec.name)
     return BaseModel(
         name=spec.name,
@@ -88,8 +93,12 @@ def count_parameters(folder: Path) -> int | None:
     total = 0
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as handle:
-            (length,) = struct.unpack("<Q", handle.read(8))
-            header = json.loads(handle.read(length))
+            try:
+                (length,) = struct.unpack("<Q", handle.read(8))
+                header = json.loads(handle.read(length))
+            except (struct.error, ValueError, OverflowError, MemoryError):
+                # Loading it will say what is wrong with it, and fails its cells alone.
+                return None
         total += sum(
             prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"
         )

@@ -27,6 +27,8 @@ TRUE_WORDS = frozenset({"正确", "对", "T", "√", "V", "true", "yes"})
 FALSE_WORDS = frozenset({"错误", "错", "F", "×", "X", "false", "no"})
 
 EVALUATION_FOLDERS = frozenset({"valid", "test"})
+MANIFEST_FILE = "manifest.json"
+"""Says where a folder's data comes from; no data itself."""
 N_CHOICES = 3
 
 _ROLES = frozenset({"user", "assistant"})
@@ -170,21 +172,62 @@ def read_doit_folder(folder: Path | str, *, scored: bool | None = None) -> dict[
     InputError
         If the folder is missing or holds no such file, or a file has a bad line.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"There is no data folder {folder}; check the path or make the data.")
-    paths = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix in {".json", ".jsonl"} and path.is_file() and not path.name.startswith(".")
-    )
-    if not paths:
-        raise InputError(f"The data folder {folder} holds no .json file in the DoIT format.")
     found: dict[str, list[Item]] = {}
-    for path in paths:
+    for path in doit_files(Path(folder)):
         for item in read_doit_file(path, scored=scored):
             found.setdefault(item.ability, []).append(item)
     return dict(sorted(found.items()))
+
+
+def doit_files(folder: Path) -> list[Path]:
+    """Return the data files of a folder, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or holds no such file.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no data folder {folder}; check the path or make the data.")
+    paths = sorted(path for path in folder.iterdir() if _is_data_file(path))
+    if not paths:
+        raise InputError(f"The data folder {folder} holds no .json file in the DoIT format.")
+    return paths
+
+
+def find_doit_folders(root: Path | str) -> tuple[list[Path], list[Path]]:
+    """Return the folders at or below `root` that hold data files: (training, evaluation).
+
+    Those named "valid" or "test" are for evaluation.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no data below it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"There is no data folder {root}; check the path or make the data.")
+    folders = sorted({path.parent for path in root.rglob("*.json*") if _is_data_file(path)})
+    folders = [
+        folder
+        for folder in folders
+        if not any(part.startswith(".") for part in folder.relative_to(root).parts)
+    ]
+    if not folders:
+        raise InputError(f"There is no .json file in the DoIT format in or below {root}.")
+    evaluation = [folder for folder in folders if folder.name in EVALUATION_FOLDERS]
+    return [folder for folder in folders if folder not in evaluation], evaluation
+
+
+def _is_data_file(path: Path) -> bool:
+    """Tell whether a file of a data folder holds items."""
+    return (
+        path.suffix in {".json", ".jsonl"}
+        and path.is_file()
+        and not path.name.startswith(".")
+        and path.name != MANIFEST_FILE
+    )
 
 
 def _parse_line(raw: bytes, where: str, *, scored: bool) -> Item:
@@ -205,6 +248,17 @@ def _parse_line(raw: bytes, where: str, *, scored: bool) -> Item:
             f"{where}: a {type(document).__name__} instead of a JSON object; "
             "the format is one JSON object per line."
         )
+    return parse_document(document, where, scored=scored)
+
+
+def parse_document(document: dict[str, Any], where: str, *, scored: bool = False) -> Item:
+    """Return the item that a line's document describes.
+
+    Raises
+    ------
+    InputError
+        If a field is wrong; the message begins with `where` and names field and remedy.
+    """
     try:
         return _parse_item(document, scored=scored)
     except _FieldError as error:

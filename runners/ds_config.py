@@ -6,14 +6,19 @@ from typing import Any
 
 from runners.grid_spec import TrainingSpec
 
+REDUCE_BUCKET = 500_000_000
+"""DeepSpeed's default: elements of gradients that are gathered before they are reduced."""
 
-def micro_batch_size(training: TrainingSpec) -> int:
-    """Return the examples that go through the model at once on one rank."""
-    per_rank = training.batch_size // training.ranks
+
+def micro_batch_size(training: TrainingSpec, ranks: int) -> int:
+    """Return the rows (examples, or packed rows) that go through the model at once on one rank."""
+    per_rank = -(-training.batch_size // ranks)
     return min(training.micro_batch_size or per_rank, per_rank)
 
 
-def deepspeed_config(training: TrainingSpec) -> dict[str, Any]:
+def deepspeed_config(
+    training: TrainingSpec, ranks: int, n_params: int, *, cpu_adam: bool = False
+) -> dict[str, Any]:
     """Return the configuration for `deepspeed.initialize`.
 
     Gradient accumulation is left at 1 because the training loop sets the accumulation boundary
@@ -22,19 +27,33 @@ def deepspeed_config(training: TrainingSpec) -> dict[str, Any]:
     Parameters
     ----------
     training : TrainingSpec
-        With `dtype` resolved (not "auto").
+        With `dtype`, `zero_stage` and `offload` resolved (not "auto").
+    ranks : int
+        Processes that the job really has.
+    n_params : int
+        The gradients' buffer need be no larger.
+    cpu_adam : bool
+        Use DeepSpeed's C++ optimizer, for states that are offloaded to the host; PyTorch's needs
+        no compiler, but is several times slower there.
     """
-    micro = micro_batch_size(training)
+    micro = micro_batch_size(training, ranks)
+    zero: dict[str, Any] = {
+        "stage": training.zero_stage,
+        "reduce_bucket_size": min(REDUCE_BUCKET, n_params),
+        "stage3_gather_16bit_weights_on_model_save": training.zero_stage == 3,
+    }
+    if training.offload != "none":
+        zero["offload_optimizer"] = {"device": "cpu"}
+    if training.offload == "parameters":
+        zero["offload_param"] = {"device": "cpu"}
     config: dict[str, Any] = {
-        "train_batch_size": micro * training.ranks,
+        "train_batch_size": micro * ranks,
         "train_micro_batch_size_per_gpu": micro,
         "gradient_accumulation_steps": 1,
         "gradient_clipping": training.gradient_clipping,
         "steps_per_print": 1_000_000_000,
-        "zero_optimization": {
-            "stage": training.zero_stage,
-            "stage3_gather_16bit_weights_on_model_save": training.zero_stage == 3,
-        },
+        "zero_optimization": zero,
+        "zero_force_ds_cpu_optimizer": cpu_adam,
         "optimizer": {
             "type": "AdamW",
             "params": {
@@ -42,13 +61,13 @@ def deepspeed_config(training: TrainingSpec) -> dict[str, Any]:
                 "betas": list(training.betas),
                 "eps": 1e-8,
                 "weight_decay": training.weight_decay,
-                # PyTorch's AdamW needs no C++ build; DeepSpeed's own does.
-                "torch_adam": True,
+                "torch_adam": not cpu_adam,
             },
         },
     }
     if training.dtype == "bf16":
         config["bf16"] = {"enabled": True}
     elif training.dtype == "fp16":
-        config["fp16"] = {"enabled": True}
+        # Every overflow halves the scale, since the loop repeats the step instead of losing it.
+        config["fp16"] = {"enabled": True, "initial_scale_power": 16, "hysteresis": 1}
     return config

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from runners.grid_spec import (
@@ -23,6 +24,8 @@ from runners.grid_spec import (
 )
 from warehouse.errors import InputError
 from warehouse.records import MIXED_SOURCE, UNLABELLED, CellRecord, CompositionPart, Design
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class GridContext:
     model_revisions, model_sizes : mapping of base model name to revision hash / parameter count
     evaluation_hash : str
         Hash of the test items and, for `best_validation`, the validation items.
+    task_files_hash : str or None
+        Hash of the files in `scoring.task_folder`; None where there is no such folder.
     dtype : str
         What "auto" means on this machine: fp32 or bf16.
     """
@@ -72,12 +77,12 @@ class GridContext:
     model_sizes: Mapping[str, int | None]
     evaluation_hash: str
     dtype: str
+    task_files_hash: str | None = None
 
 
 def short_hash(value: object, length: int = 12) -> str:
     """Return the first hex digits of the SHA-256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()[:length]
 
 
 def count_steps(training: TrainingSpec, n_examples: int) -> int:
@@ -98,6 +103,31 @@ class _Draft:
     volume: int | None
     per: Literal["ability", "total"] | None
     training: Mapping[str, Any]
+
+    # A grid of 100,000 cells asks for these once a draft, not once a cell.
+    @cached_property
+    def n_examples(self) -> int:
+        """Training examples."""
+        return sum(part.n_examples for part in self.parts)
+
+    @cached_property
+    def source(self) -> str:
+        """Their source, or that there are several."""
+        sources = {part.data_source for part in self.parts}
+        return sources.pop() if len(sources) == 1 else MIXED_SOURCE
+
+    @cached_property
+    def composition_id(self) -> str:
+        """Hash of the parts."""
+        return short_hash([part.model_dump() for part in self.parts])
+
+    @cached_property
+    def label(self) -> str:
+        """What tells it apart for people."""
+        design = "" if self.design is Design.ALL_ABILITIES else f" {self.target or self.design}"
+        left_out = " left out" if self.design is Design.LEAVE_ONE_OUT else ""
+        volume = "" if self.volume is None else f" {self.volume}/{self.per}"
+        return f"{self.source}{design}{left_out}{volume}"
 
 
 def _shares(volumes: VolumesSpec, n: int, abilities: Sequence[str]) -> dict[str, int]:
@@ -195,16 +225,17 @@ def _drafts(spec: GridSpec, pools: Mapping[str, Mapping[str, int]]) -> list[_Dra
     return drafts
 
 
-def _source(draft: _Draft) -> str:
-    sources = {part.data_source for part in draft.parts}
-    return sources.pop() if len(sources) == 1 else MIXED_SOURCE
+def _scoring_settings(spec: GridSpec, context: GridContext) -> dict[str, Any]:
+    """Return what scores depend on beside weights.
 
-
-def _label(draft: _Draft, model: str, seed: int) -> str:
-    design = "" if draft.design is Design.ALL_ABILITIES else f" {draft.target or draft.design}"
-    left_out = " left out" if draft.design is Design.LEAVE_ONE_OUT else ""
-    volume = "" if draft.volume is None else f" {draft.volume}/{draft.per}"
-    return f"{model} {_source(draft)}{design}{left_out}{volume} seed {seed}"
+    Fields that came later are left out where they say nothing, so that older ids stay.
+    """
+    settings = spec.scoring.model_dump(exclude={"task_folder"})
+    settings["evaluation_hash"] = context.evaluation_hash
+    if spec.evaluation.public_tasks:
+        tasks = [task.model_dump() for task in spec.evaluation.public_tasks]
+        settings |= {"public_tasks": tasks, "task_files_hash": context.task_files_hash}
+    return settings
 
 
 def expand_grid(spec: GridSpec, context: GridContext) -> tuple[Cell, ...]:
@@ -218,10 +249,12 @@ def expand_grid(spec: GridSpec, context: GridContext) -> tuple[Cell, ...]:
     """
     cells: dict[str, Cell] = {}
     drafts = _drafts(spec, context.pool_sizes)
+    # Base models share the data, and hashing a subset costs more than the rest of its cell.
+    data_hashes: dict[tuple[int, int], str] = {}
     wants_base = 0 in spec.volumes.values
     for model in spec.base_models:
         template = model.template or spec.template
-        scoring = spec.scoring.model_dump() | {"evaluation_hash": context.evaluation_hash}
+        scoring = _scoring_settings(spec, context)
         common: dict[str, Any] = {
             "base_model": model.name,
             "base_model_revision": context.model_revisions[model.name],
@@ -255,37 +288,36 @@ def expand_grid(spec: GridSpec, context: GridContext) -> tuple[Cell, ...]:
                 model=model,
                 training=None,
             )
-        for draft in drafts:
+        for number, draft in enumerate(drafts):
             training = merge_training(spec.training, model.training, draft.training)
             if training.dtype == "auto":
                 training = training.model_copy(update={"dtype": context.dtype})
-            n_examples = sum(part.n_examples for part in draft.parts)
-            steps = count_steps(training, n_examples)
+            steps = count_steps(training, draft.n_examples)
+            if steps < 1:
+                raise InputError(
+                    f"{model.name} {draft.label}: {draft.n_examples} examples for "
+                    f"{training.epochs} epochs make no optimizer step; raise training.epochs or "
+                    "the volume."
+                )
             settings = training.model_dump(mode="json")
-            composition = [part.model_dump() for part in draft.parts]
+            counted = training.result_settings()
             for seed in spec.seeds:
-                label = _label(draft, model.name, seed)
-                if steps < 1:
-                    raise InputError(
-                        f"{label}: {n_examples} examples for {training.epochs} epochs make no "
-                        "optimizer step; raise training.epochs or the volume."
-                    )
-                dataset_hash = context.subset_hash(draft.parts, seed)
-                # The micro-batch only decides how a step is cut up, not what it computes.
-                counted = {k: v for k, v in settings.items() if k != "micro_batch_size"}
+                if (number, seed) not in data_hashes:
+                    data_hashes[number, seed] = context.subset_hash(draft.parts, seed)
+                dataset_hash = data_hashes[number, seed]
                 cell_id = short_hash(
                     identity | {"data": dataset_hash, "training": counted, "seed": seed}
                 )
                 cells[cell_id] = Cell(
                     record=CellRecord(
                         cell_id=cell_id,
-                        label=label,
+                        label=f"{model.name} {draft.label} seed {seed}",
                         n_params=n_params,
-                        data_source=_source(draft),
+                        data_source=draft.source,
                         design=draft.design,
                         design_target=draft.target,
                         composition=draft.parts,
-                        composition_id=short_hash(composition),
+                        composition_id=draft.composition_id,
                         volume_setting=draft.volume,
                         volume_per=draft.per,
                         seed=seed,
@@ -293,7 +325,7 @@ def expand_grid(spec: GridSpec, context: GridContext) -> tuple[Cell, ...]:
                         **common,
                     ),
                     dataset_hash=dataset_hash,
-                    n_examples=n_examples,
+                    n_examples=draft.n_examples,
                     n_optimizer_steps=steps,
                     model=model,
                     training=training,

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from warehouse.errors import InputError
-from warehouse.records import Name
+from warehouse.records import MAX_COUNT, Name
 
 SHIPPED_GRIDS = Path(__file__).parent / "grids"
 
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# "model": the chat template that the model's tokenizer carries.
+TemplateName = Literal["doit", "chatml", "model"]
+_CARRIED_OUT = {"micro_batch_size", "offload", "attention", "packing", "packed_length"}
 
 
 class TrainingSpec(_Spec):
@@ -42,9 +48,17 @@ class TrainingSpec(_Spec):
     gradient_clipping: float = Field(default=1.0, ge=0)
     max_length: int = Field(default=2048, ge=2)
     checkpoint_rule: Literal["last", "best_validation"] = "last"
-    zero_stage: Literal[0, 1, 2, 3] = 2
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    # From here on: how a step is carried out, not what it computes (`result_settings`).
+    # "auto" is decided by `memory.choose_sharding` from the model's size and the hardware.
+    zero_stage: Literal["auto", 0, 1, 2, 3] = "auto"
+    offload: Literal["auto", "none", "optimizer", "parameters"] = "auto"
+    attention: Literal["auto", "sdpa", "eager", "flash"] = "auto"
     gradient_checkpointing: bool = False
+    # Several examples in one row, kept apart; rows hold at most `packed_length` tokens
+    # (default: max_length).
+    packing: bool = False
+    packed_length: int | None = Field(default=None, ge=2)
     # Processes of one training job; each holds one GPU or one share of the cores.
     ranks: int = Field(default=1, ge=1)
 
@@ -54,7 +68,23 @@ class TrainingSpec(_Spec):
             raise ValueError("give exactly one of epochs and steps")
         if self.batch_size % self.ranks:
             raise ValueError("batch_size must be a multiple of ranks")
+        if self.offload == "parameters" and self.zero_stage not in ("auto", 3):
+            raise ValueError("offload: parameters needs zero_stage 3 (or auto)")
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("offload: optimizer needs zero_stage 1, 2 or 3 (or auto)")
+        if self.packed_length is not None and self.packed_length < self.max_length:
+            raise ValueError("packed_length must be at least max_length: a row holds any example")
         return self
+
+    def result_settings(self) -> dict[str, Any]:
+        """Return the settings that decide the result, for the cell's id.
+
+        How a step is cut up and spread over devices changes its result by float error only, so
+        these fields are left out, or stand at the values that ids were first made with: a cell
+        that another machine carries out in another way is the same cell.
+        """
+        settings = self.model_dump(mode="json", exclude=_CARRIED_OUT)
+        return settings | {"zero_stage": 2, "gradient_checkpointing": False, "ranks": 1}
 
 
 class ScoringSpec(_Spec):
@@ -63,6 +93,8 @@ class ScoringSpec(_Spec):
     batch_size: int = Field(default=64, ge=1)
     # Keep only the first items of each ability (in hash order), for models that are slow here.
     max_items_per_ability: int | None = Field(default=None, ge=1)
+    # Folder with YAML files of lm-eval tasks: own ones, or local copies of public ones.
+    task_folder: str | None = None
 
 
 class BaseModelSpec(_Spec):
@@ -71,8 +103,19 @@ class BaseModelSpec(_Spec):
     name: Name
     # A shipped model's name, a local folder, or a hub id; default: the name itself.
     path: str | None = None
-    template: Literal["doit", "chatml"] | None = None
+    template: TemplateName | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+    # For a dry run where the model is not at hand; a real run counts the parameters itself.
+    n_params: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+
+
+class ExpectedDataSpec(_Spec):
+    """What a dataset holds as far as planning needs it, for dry runs where it is not at hand."""
+
+    # Training examples by data source and ability.
+    pool_sizes: dict[Name, dict[Name, Annotated[int, Field(ge=1, le=MAX_COUNT)]]]
+    n_test_items: int = Field(ge=1, le=MAX_COUNT)
+    tokens_per_example: float = Field(gt=0)
 
 
 class DatasetSpec(_Spec):
@@ -81,6 +124,7 @@ class DatasetSpec(_Spec):
     folder: str | None = None
     generator: Literal["demo"] | None = None
     seed: int = 0
+    expected: ExpectedDataSpec | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> DatasetSpec:
@@ -96,14 +140,43 @@ class DataSourceSpec(_Spec):
     path: str
     # False: the pool is not sorted by ability; its examples count as unlabelled.
     labelled: bool = True
+    # Of an unlabelled pool: every file gives the same share, instead of the pool as a whole.
+    from_each_file: bool = False
+
+    @model_validator(mode="after")
+    def _files_of_unlabelled_pools(self) -> DataSourceSpec:
+        if self.from_each_file and self.labelled:
+            raise ValueError("from_each_file is for pools with labelled: false")
+        return self
+
+
+class PublicTaskSpec(_Spec):
+    """A task or group of tasks that lm-eval knows by name."""
+
+    task: Name
+    num_fewshot: int = Field(default=0, ge=0)
+    # Put lm-eval's prompt into a user turn of the grid's template instead of giving it bare.
+    apply_template: bool = False
+
+    @property
+    def ability(self) -> str:
+        """The ability that its items count for."""
+        chat = "_chat" if self.apply_template else ""
+        return f"{self.task}_{self.num_fewshot}shot{chat}"
 
 
 class EvaluationSpec(_Spec):
-    """What checkpoints are scored on, as subfolders of the dataset."""
+    """What checkpoints are scored on: subfolders of the dataset, and tasks of lm-eval."""
 
     test: str = "curated/test"
     validation: str | None = "curated/valid"
     out_of_domain: tuple[Name, ...] = ()
+    public_tasks: tuple[PublicTaskSpec, ...] = ()
+
+    @property
+    def untrained_abilities(self) -> tuple[str, ...]:
+        """Abilities that no training data names: out-of-domain exams and public tasks."""
+        return (*self.out_of_domain, *(task.ability for task in self.public_tasks))
 
 
 class VolumesSpec(_Spec):
@@ -143,12 +216,100 @@ class DesignSpec(_Spec):
         return self
 
 
-class JudgeSpec(_Spec):
-    """Reserved vocabulary: which judge compares open-ended replies."""
+class PricesSpec(_Spec):
+    """Prices per million tokens, in any one currency."""
 
-    model: str
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
+class JudgeModelSpec(_Spec):
+    """One judge and the OpenAI-compatible endpoint where it is asked."""
+
+    # How votes and tables call it; not the endpoint's name for it, which may be a folder.
+    name: Name
+    model: str = Field(min_length=1)
     endpoint: str
-    protocol: Literal["pairwise", "rubric"] = "pairwise"
+    # The environment variable that holds the key: never the key itself.
+    key_variable: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")] | None = None
+    # To be changed when the endpoint serves other weights under the same name.
+    revision: str | None = None
+    prices: PricesSpec | None = None
+    # More fields of each request; null drops one that is sent by default.
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    concurrency: int = Field(default=8, ge=1, le=1024)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+
+    @model_validator(mode="after")
+    def _endpoint_is_a_plain_url(self) -> JudgeModelSpec:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("endpoint is a URL such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("endpoint must hold no credentials; name a key_variable instead")
+        return self
+
+
+class JudgeSpec(_Spec):
+    """Which judges read the replies to which items, and what they are asked.
+
+    No part of any cell's identity: a grid may get judges when its cells are done.
+    """
+
+    judges: tuple[JudgeModelSpec, ...] = Field(min_length=1)
+    # rubric: a mark from 1 to 10; reference: the same, given the right answer; pairwise: which of
+    # two replies is better, in both orders.
+    protocols: tuple[Literal["rubric", "reference", "pairwise"], ...] = ("rubric",)
+    abilities: tuple[Name, ...] = Field(min_length=1)
+    # Pairwise, whom a cell's reply meets: the untouched base model ("base"), the next smaller
+    # volume of the same kind ("previous"), the item's right answer ("gold"), or one cell for all
+    # (its id or label).
+    against: str = Field(default="base", min_length=1)
+    # Keep only the first items of each ability (in hash order).
+    max_items_per_ability: int | None = Field(default=None, ge=1)
+    # Longest reply of a cell, and of a judge, in tokens.
+    max_new_tokens: int = Field(default=256, ge=1)
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    # What a good reply is, by ability ("default" for all others), beside the shipped criteria.
+    criteria: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
+    # In the currency of the prices, over all runs of this study.
+    max_cost: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> JudgeSpec:
+        names = [judge.name for judge in self.judges]
+        for field, values in (
+            ("judges", names), ("abilities", self.abilities), ("protocols", self.protocols)
+        ):  # fmt: skip
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} lists the same entry twice")
+        unpriced = [judge.name for judge in self.judges if judge.prices is None]
+        if self.max_cost is not None and unpriced:
+            raise ValueError(f"max_cost needs the prices of {unpriced[0]} (0 where it is free)")
+        return self
+
+
+class ResourcesSpec(_Spec):
+    """What a run may use and what that costs; no part of any cell's identity."""
+
+    # The workspace may grow to this size; None: as far as the disk reaches.
+    disk_quota_gb: float | None = Field(default=None, gt=0)
+    # Prices in one currency of your choice; the cost of a cell is in it too.
+    price_per_gpu_hour: float | None = Field(default=None, ge=0)
+    price_per_core_hour: float | None = Field(default=None, ge=0)
+    # Attempts at a cell within one run, if workers die, hang or lose their node.
+    max_attempts: int = Field(default=2, ge=1, le=20)
+    # A worker that reports nothing for so long is taken for hung and killed.
+    stall_seconds: float = Field(default=1800.0, gt=0)
+    # A long training keeps one rolling checkpoint to resume from, at most this often.
+    save_resume_every_seconds: float = Field(default=300.0, gt=0)
+    # The GPUs that a dry run elsewhere plans for, and what one of them is thought to reach.
+    n_gpus: int | None = Field(default=None, ge=1)
+    gpu_memory_gb: float = Field(default=80.0, gt=0)
+    # Of the planned machine, for offloading; None: as much as here.
+    host_memory_gb: float | None = Field(default=None, gt=0)
+    gpu_tflops: float = Field(default=100.0, gt=0)
 
 
 class GridSpec(_Spec):
@@ -164,10 +325,11 @@ class GridSpec(_Spec):
     volumes: VolumesSpec
     designs: tuple[DesignSpec, ...] = (DesignSpec(kind="all_abilities"),)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    template: Literal["doit", "chatml"] = "doit"
+    template: TemplateName = "doit"
     training: TrainingSpec
     scoring: ScoringSpec = ScoringSpec()
     judge: JudgeSpec | None = None
+    resources: ResourcesSpec = ResourcesSpec()
     keep_checkpoints: bool = False
 
     @model_validator(mode="after")
@@ -177,6 +339,7 @@ class GridSpec(_Spec):
             ("data_sources", [source.name for source in self.data_sources]),
             ("seeds", list(self.seeds)),
             ("volumes.values", list(self.volumes.values)),
+            ("evaluation.public_tasks", [t.ability for t in self.evaluation.public_tasks]),
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"{field} lists the same entry twice")

@@ -118,10 +118,10 @@ class _EvaluationIndex:
         self._questions: dict[str, list[int]] = {}
         self._ngrams: list[Ngrams] = []
         for position, item in enumerate(items):
-            question, conversation = _item_tokens(item)
+            question, conversation = item_tokens(item)
             self._conversations.setdefault(_joined(conversation), []).append(position)
             self._questions.setdefault(_joined(question), []).append(position)
-            ngrams = _ngrams(question)
+            ngrams = ngrams_of(question)
             self._ngrams.append(ngrams if len(ngrams) >= MIN_NGRAMS else set())
         frequency = Counter(chain.from_iterable(self._ngrams))
         self._rare: dict[tuple[str, ...], list[int]] = {}
@@ -134,12 +134,12 @@ class _EvaluationIndex:
     def matches(self, item: Item) -> dict[int, tuple[LeakKind, float]]:
         """Return the strongest overlap of a training item with each evaluation item."""
         found: dict[int, tuple[LeakKind, float]] = {}
-        question, conversation = _item_tokens(item)
+        question, conversation = item_tokens(item)
         for position in self._conversations.get(_joined(conversation), ()):
             found[position] = (LeakKind.CONVERSATION, 1.0)
         for position in self._questions.get(_joined(question), ()):
             found.setdefault(position, (LeakKind.QUESTION, 1.0))
-        ngrams = _ngrams(conversation)
+        ngrams = ngrams_of(conversation)
         near = {position for ngram in ngrams & self._rare.keys() for position in self._rare[ngram]}
         for position in near - found.keys():
             overlap = len(ngrams & self._ngrams[position]) / len(self._ngrams[position])
@@ -148,15 +148,17 @@ class _EvaluationIndex:
         return found
 
 
-def _item_tokens(item: Item) -> tuple[list[str], list[str]]:
+def words_of(text: str) -> list[str]:
+    """Return a text's words, without case; characters of scripts that set no spaces."""
+    return _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def item_tokens(item: Item) -> tuple[list[str], list[str]]:
     """Return the words of an item's question and of its whole conversation.
 
     The question is all before the answer; in few-shot exams the last turn, without examples.
     """
-    turns = [
-        _TOKEN.findall(unicodedata.normalize("NFKC", turn.content).casefold())
-        for turn in item.turns
-    ]
+    turns = [words_of(turn.content) for turn in item.turns]
     question = turns[-2:-1] if item.ability.endswith("_fshot") else turns[:-1]
     return list(chain.from_iterable(question)), list(chain.from_iterable(turns))
 
@@ -166,6 +168,6 @@ def _joined(tokens: Sequence[str]) -> str:
     return " ".join(tokens)
 
 
-def _ngrams(tokens: Sequence[str]) -> Ngrams:
+def ngrams_of(tokens: Sequence[str], length: int = NGRAM_LENGTH) -> Ngrams:
     """Return the distinct n-grams of a text."""
-    return set(zip(*(tokens[start:] for start in range(NGRAM_LENGTH)), strict=False))
+    return set(zip(*(tokens[start:] for start in range(length)), strict=False))

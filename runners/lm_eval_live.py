@@ -12,13 +12,17 @@ import inspect
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from runners.lm_eval_tasks import EvaluationTask
 
 
 class LiveTask(ConfigurableTask):
@@ -43,22 +47,30 @@ class LiveTask(ConfigurableTask):
             # lm-eval's progress bar at this place can't be turned off.
             with contextlib.redirect_stderr(io.StringIO()):
                 super().build_all_requests(**kwargs)
-        for instance in self._instances or ():
+        instances: list[Any] = self._instances or []
+        for instance in instances:
             instance.resps = []
             instance.filtered_resps = {}
 
 
-class PreparedModel(HFLM):
-    """lm-eval's Hugging Face model, with texts tokenised beforehand.
+def load_tasks(folder: Path, tasks: Sequence[EvaluationTask]) -> dict[str, LiveTask]:
+    """Return lm-eval's task objects for the files in a folder."""
+    datasets.disable_progress_bars()
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    return manager.load([task.name for task in tasks])["tasks"]
+
+
+Pairs = dict[tuple[str, str], tuple[list[int], list[int]]]
+"""Tokens of contexts and continuations by their texts."""
+
+
+class LiveModel(HFLM):
+    """lm-eval's Hugging Face model, which tokenises the same requests once for many checkpoints.
 
     Parameters
     ----------
-    tokens : dict of str to list of int
-        Tokens of every prompt and continuation that will be asked for. They are those of
-        training, where special tokens and contents are encoded piece by piece; lm-eval would
-        encode the joined text, which some tokenizers cut differently.
-    end : str
-        Token at which replies end.
+    pairs : dict
+        What is known of the tokens of log-likelihood requests; filled on the way.
     """
 
     def __init__(
@@ -66,9 +78,8 @@ class PreparedModel(HFLM):
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        tokens: Mapping[str, list[int]],
-        end: str,
         batch_size: int,
+        pairs: Pairs | None = None,
     ) -> None:
         with _quiet("lm_eval.models.huggingface"):
             super().__init__(
@@ -79,8 +90,7 @@ class PreparedModel(HFLM):
                 # Looked up in the configuration at every use unless it is given.
                 max_length=getattr(model.config, "max_position_embeddings", None),
             )
-        self._tokens = tokens
-        self._end_id = tokenizer.convert_tokens_to_ids(end)
+        self._pairs = {} if pairs is None else pairs
         self._n_scored = 0
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
 
@@ -92,25 +102,16 @@ class PreparedModel(HFLM):
         """Answer without a progress bar by default."""
         return super().generate_until(requests, disable_tqdm=disable_tqdm)
 
-    def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> list[int]:
-        """Look the tokens up."""
-        return self._tokens[string]
-
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Look the tokens of prompt and continuation up."""
-        return self._tokens[context], self._tokens[continuation]
+        """Tokenise prompt and continuation as lm-eval does, once."""
+        key = (context, continuation)
+        if key not in self._pairs:
+            self._pairs[key] = super()._encode_pair(context, continuation)
+        return self._pairs[key]
 
-    def tok_batch_encode(
-        self, strings: Sequence[str], padding_side: str = "left", **options: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look the tokens of prompts up and pad them on the left."""
-        limit = options.get("left_truncate_len")
-        rows = [self._tokens[string][-limit if limit else 0 :] for string in strings]
-        width = max(map(len, rows))
-        pad = self.tokenizer.pad_token_id
-        ids = [[pad] * (width - len(row)) + row for row in rows]
-        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-        return torch.tensor(ids), torch.tensor(mask)
+    def count_tokens(self, context: str, continuation: str) -> int:
+        """Return how many tokens the log-likelihood of a continuation runs over."""
+        return len(self._encode_pair(context, continuation)[1])
 
     def _loglikelihood_tokens(
         self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None
@@ -150,6 +151,53 @@ class PreparedModel(HFLM):
                 use_cache=False,
                 logits_to_keep=min(self._n_scored + n_padding, inps.shape[1]),
             ).logits
+
+
+class PreparedModel(LiveModel):
+    """lm-eval's Hugging Face model, with texts tokenised beforehand.
+
+    Parameters
+    ----------
+    tokens : dict of str to list of int
+        Tokens of every prompt and continuation that will be asked for. They are those of
+        training, where special tokens and contents are encoded piece by piece; lm-eval would
+        encode the joined text, which some tokenizers cut differently.
+    end : str
+        Token at which replies end.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        tokens: Mapping[str, list[int]],
+        end: str,
+        batch_size: int,
+    ) -> None:
+        super().__init__(model, tokenizer, batch_size=batch_size)
+        self._tokens = tokens
+        self._end_id = tokenizer.convert_tokens_to_ids(end)
+
+    def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> list[int]:
+        """Look the tokens up."""
+        return self._tokens[string]
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Look the tokens of prompt and continuation up."""
+        return self._tokens[context], self._tokens[continuation]
+
+    def tok_batch_encode(
+        self, strings: Sequence[str], padding_side: str = "left", **options: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Look the tokens of prompts up and pad them on the left."""
+        limit = options.get("left_truncate_len")
+        rows = [self._tokens[string][-limit if limit else 0 :] for string in strings]
+        width = max(map(len, rows))
+        pad = self.tokenizer.pad_token_id
+        ids = [[pad] * (width - len(row)) + row for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        return torch.tensor(ids), torch.tensor(mask)
 
     def _model_generate(
         self, context: torch.Tensor, max_length: int, stop: list[str], **kwargs: Any

@@ -100,6 +100,20 @@ def continuations(item: Item, template: Template) -> list[str]:
     return list(candidates(item))
 
 
+def tokenise(
+    tasks: Sequence[EvaluationTask], template: Template, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, list[int]]:
+    """Return the tokens of every prompt and continuation by its text."""
+    tokens: dict[str, list[int]] = {}
+    for task in tasks:
+        for item in task.items:
+            tokens[template.prompt(item.prompt_turns)] = encode_prompt(tokenizer, template, item)
+            for text in continuations(item, template):
+                if text not in tokens:
+                    tokens[text] = tokenizer.encode(text, add_special_tokens=False)
+    return tokens
+
+
 def write_tasks(
     folder: Path,
     tasks: Sequence[EvaluationTask],
@@ -175,7 +189,7 @@ def _config(
     """Return the task's lm-eval configuration."""
     config: dict[str, Any] = {
         "task": task.name,
-        "class": _FunctionName("runners.score.LiveTask"),
+        "class": _FunctionName("runners.lm_eval_live.LiveTask"),
         "dataset_path": "json",
         "dataset_kwargs": {
             "data_files": {"test": str(data_path)},

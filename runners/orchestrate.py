@@ -7,116 +7,107 @@ any moment and started again.
 from __future__ import annotations
 
 import os
-import selectors
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from runners.environment import describe_environment, git_commit
+from runners.executors import Executor, WorkerHandle
+from runners.forecast import (
+    Phase,
+    free_bytes,
+    plan_phases,
+    price_per_hour,
+    resolve_training,
+    working_bytes,
+)
 from runners.grid import Cell
-from runners.job import Event
+from runners.grid_spec import TrainingSpec
+from runners.ingestion import Ingestion
+from runners.job import Cause, Event
 from runners.plan import RunPlan, land_plan, make_job
-from runners.worker_group import WorkerGroup
-from warehouse.errors import BusyError, WorkError
-from warehouse.landing import write_atomically, write_document
+from runners.progress import Failure, Progress
+from runners.retries import Decision, decide
+from warehouse.errors import BusyError, LandingError, WorkError
+from warehouse.landing import read_document, write_atomically, write_document
 from warehouse.records import Heartbeat, RecordKind, RunRecord, RunStatus, WorkerState
 from warehouse.workspace import Workspace
 
-MAX_ATTEMPTS = 2
+_START_ATTEMPTS = 3
+_START_SECONDS = 600.0
 _HEARTBEAT_SECONDS = 2.0
-_INGEST_SECONDS = 30.0
-_CLI = Path(__file__).resolve().parent.parent / "cli.py"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A cell that could not be done and why."""
-
-    cell_id: str
-    label: str
-    stage: str
-    reason: str
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Where a run stands; shown by the CLI and written to the heartbeat."""
-
-    n_total: int
-    n_done: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    seconds_planned: float = 0.0
-    seconds_finished: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Time left at the speed so far; None before the first cell is finished."""
-        if not self.seconds_finished:
-            return None
-        elapsed = time.monotonic() - self.began
-        return elapsed * (self.seconds_planned / self.seconds_finished - 1)
 
 
 @dataclass(kw_only=True)
 class _Slot:
-    """One worker and what it is busy with."""
+    """One worker and what it is busy with; times are of the monotonic clock, in seconds."""
 
-    group: WorkerGroup
+    worker: WorkerHandle
     cell: Cell | None = None
+    # Of that cell, with everything decided that the grid leaves open.
+    training: TrainingSpec | None = None
+    job_began: float = 0.0
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     state: WorkerState | None = None
     ready: bool = False
+    heard_at: float = field(default_factory=time.monotonic)
 
 
 class Orchestrator:
-    """One `run-grid` on one workspace."""
+    """One `run-grid` on one workspace.
+
+    Parameters
+    ----------
+    on_progress : callable
+        Called with the progress and what workers do, a few times a second.
+    on_note : callable
+        Called with a sentence for the user: a retry, a failure, an ingest that went wrong.
+    """
 
     def __init__(
         self,
         plan: RunPlan,
         workspace: Workspace,
+        executor: Executor,
         *,
         max_parallel: int | None = None,
         retry_failed: bool = False,
         fail_fast: bool = False,
         on_progress: Callable[[Progress, list[WorkerState]], None] = lambda progress, states: None,
+        on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
         self.plan = plan
         self.workspace = workspace
+        self.executor = executor
         self.fail_fast = fail_fast
         self.on_progress = on_progress
+        self.on_note = on_note
         todo = plan.pending(retry_failed=retry_failed)
-        self._queue: deque[Cell] = deque(todo)
-        self._attempts = dict(plan.attempts)
-        self._tries: dict[str, int] = {}
+        self.phases = plan_phases(plan, todo, executor, max_parallel)
         self.progress = Progress(
             n_total=len(plan.cells),
             n_done=len(plan.done),
             seconds_planned=sum(plan.seconds[cell.record.cell_id] for cell in todo),
         )
-        self._ranks = max((c.training.ranks for c in todo if c.training), default=1)
-        self.n_workers = self._count_workers(max_parallel)
+        self._attempts = dict(plan.attempts)
+        self._tries: dict[str, int] = {}
+        # The largest micro-batch that memory has been seen to hold, by base model.
+        self._micro_batches: dict[str, int] = {}
         self._started_at = datetime.now(UTC)
         self._run_id = f"{plan.spec.study}-{self._started_at:%Y%m%dT%H%M%S}-{os.getpid()}"
-        self._slots: list[_Slot] = []
-        self._selector = selectors.DefaultSelector()
-        self._ingest: subprocess.Popen[bytes] | None = None
-        self._last_ingest = time.monotonic()
-        self._landed_since_ingest = False
-
-    def _count_workers(self, max_parallel: int | None) -> int:
-        units = self.plan.hardware.n_gpus or len(self.plan.hardware.cores)
-        room = max(1, units // self._ranks)
-        return max(1, min(room, max_parallel or room, len(self._queue)))
+        self._phase = Phase(ranks=1, n_workers=0, cells=())
+        self._queue: deque[Cell] = deque()
+        self._slots: dict[int, _Slot] = {}
+        self._start_failures: dict[int, int] = {}
+        self._ingestion = Ingestion(
+            workspace, workspace.heartbeats / f"{self._run_id}-ingest.log", on_note
+        )
 
     def run(self) -> Progress:
         """Run every pending cell, then ingest.
@@ -126,7 +117,7 @@ class Orchestrator:
         BusyError
             If another `run-grid` works on this workspace.
         WorkError
-            If results could not be ingested.
+            If no worker starts, the disk takes no more, or results could not be ingested.
         """
         self.workspace.heartbeats.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.workspace.heartbeats / "run-grid.lock")
@@ -140,14 +131,22 @@ class Orchestrator:
         try:
             self._clear_heartbeats()
             land_plan(self.workspace, self.plan)
-            if self._queue:
-                self._run_cells()
+            for phase in self.phases:
+                self._run_phase(phase)
+                if self.fail_fast and self.progress.failures:
+                    break
+        except OSError as error:
+            raise WorkError(
+                f"{self.workspace.root} can't be written to ({error.strerror or error}); make "
+                "room, then run the same command again: what has landed is kept."
+            ) from error
         finally:
-            for slot in self._slots:
-                slot.group.kill()
+            for slot in self._slots.values():
+                slot.worker.kill()
+            self.executor.close()
             self._beat(finished=True)
             lock.release()
-        self._finish_ingest()
+        self._ingestion.finish()
         if not self.progress.failures:
             self._clear_logs()
         return self.progress
@@ -161,58 +160,82 @@ class Orchestrator:
         for path in self.workspace.heartbeats.glob(f"{self._run_id}-*.log"):
             path.unlink(missing_ok=True)
 
-    def _run_cells(self) -> None:
-        for index in range(self.n_workers):
-            self._slots.append(self._start_slot(index))
+    def _run_phase(self, phase: Phase) -> None:
+        """Run cells that need equally many ranks, on workers of that shape."""
+        self._phase, self._queue, self._start_failures = phase, deque(phase.cells), {}
+        for index in range(phase.n_workers):
+            self._start_slot(index)
         last_beat = 0.0
-        while self._queue or any(slot.cell for slot in self._slots):
-            for key, _ in self._selector.select(timeout=0.5):
-                self._hear(key.data)
-            for slot in self._slots:
-                if slot.ready and slot.cell is None and self._queue:
-                    self._assign(slot, self._queue.popleft())
+        while self._queue or any(slot.cell for slot in self._slots.values()):
+            workers = [slot.worker for slot in self._slots.values()]
+            for worker in self.executor.wait(workers, 0.5):
+                self._hear(self._slots[worker.index])
+            for slot in list(self._slots.values()):
+                self._end_if_hung(slot)
+            self._assign_cells()
             if time.monotonic() - last_beat >= _HEARTBEAT_SECONDS:
                 last_beat = time.monotonic()
                 self._beat()
-            self._ingest_now_and_then()
-            states = [slot.state for slot in self._slots if slot.state]
+            self._ingestion.now_and_then()
+            states = [slot.state for slot in self._slots.values() if slot.state]
             self.on_progress(self.progress, states)
             if self.fail_fast and self.progress.failures:
                 return
-        for slot in self._slots:
-            slot.group.stop()
+        for slot in self._slots.values():
+            slot.worker.stop()
+        self._slots = {}
 
-    def _start_slot(self, index: int) -> _Slot:
-        hardware = self.plan.hardware
-        share = max(1, len(hardware.cores) // self.n_workers)
-        cores = hardware.cores[index * share : (index + 1) * share] or hardware.cores
-        gpus = range(hardware.n_gpus)[index * self._ranks : (index + 1) * self._ranks]
-        slot = _Slot(
-            group=WorkerGroup(
+    def _start_slot(self, index: int) -> None:
+        self._slots[index] = _Slot(
+            worker=self.executor.start(
                 index,
-                self.workspace,
-                hardware,
-                ranks=self._ranks,
-                cores=cores,
-                gpus=list(gpus),
-                log=self.workspace.heartbeats / f"{self._run_id}-worker{index}.log",
+                self._phase.n_workers,
+                self._phase.ranks,
+                self.workspace.heartbeats / f"{self._run_id}-worker{index}.log",
             )
         )
-        self._selector.register(slot.group.events_fd, selectors.EVENT_READ, slot)
-        return slot
+
+    def _assign_cells(self) -> None:
+        for slot in self._slots.values():
+            if not (slot.ready and slot.cell is None and self._queue):
+                continue
+            free, needed = free_bytes(self.workspace), working_bytes(self._queue[0], self.plan.spec)
+            if free >= needed:
+                self._assign(slot, self._queue.popleft())
+            elif not any(other.cell for other in self._slots.values()):
+                # Nobody is left whose checkpoint could go and make room.
+                raise WorkError(
+                    f"{self._queue[0].record.label} needs {needed / 1e9:.2f} GB of disk for its "
+                    f"checkpoint and {self.workspace.root} has {free / 1e9:.2f} GB left; make "
+                    "room, then run the same command again: what has landed is kept."
+                )
 
     def _assign(self, slot: _Slot, cell: Cell) -> None:
         cell_id = cell.record.cell_id
         self._attempts[cell_id] += 1
         self._tries[cell_id] = self._tries.get(cell_id, 0) + 1
         slot.cell = cell
-        self._note(slot, "start")
-        slot.group.send(make_job(self.workspace, self.plan, cell, self._attempts[cell_id]))
+        slot.job_began = slot.heard_at = time.monotonic()
+        slot.started_at = datetime.now(UTC)
+        self._note_state(slot, "start")
+        job = make_job(self.workspace, self.plan, cell, self._attempts[cell_id])
+        share = self.executor.describe_share(self._phase.ranks, self._phase.n_workers)
+        limit = self._micro_batches.get(cell.record.base_model)
+        slot.training = resolve_training(self.plan, cell, self._phase, limit)
+        slot.worker.send(
+            job.model_copy(
+                update={
+                    "training": slot.training,
+                    "placement": share,
+                    "price_per_hour": price_per_hour(share, self.plan.spec.resources),
+                }
+            )
+        )
 
-    def _note(self, slot: _Slot, stage: str, event: Event | None = None) -> None:
+    def _note_state(self, slot: _Slot, stage: str, event: Event | None = None) -> None:
         record = slot.cell.record if slot.cell else None
         slot.state = WorkerState(
-            worker=slot.group.index,
+            worker=slot.worker.index,
             cell_id=record.cell_id if record else None,
             label=record.label if record else None,
             stage=stage,
@@ -222,56 +245,123 @@ class Orchestrator:
         )
 
     def _hear(self, slot: _Slot) -> None:
-        events, is_open = slot.group.read_events()
+        events, is_alive = slot.worker.read_events()
+        if events:
+            slot.heard_at = time.monotonic()
         for event in events:
             if event.kind == "ready":
                 slot.ready = True
-                self._note(slot, "idle")
+                self._start_failures[slot.worker.index] = 0
+                self._note_state(slot, "idle")
             elif event.kind == "progress":
-                self._note(slot, event.stage, event)
+                self._note_state(slot, event.stage, event)
+            elif event.kind == "note":
+                self._tell(slot.cell, event.reason or "")
             elif event.kind == "done":
                 self._finish(slot)
             elif event.kind == "failed":
-                self._fail(slot, event.stage, event.reason or "no reason given", final=True)
-                if self._ranks > 1:
-                    # The other ranks may wait for this one for ever.
+                fresh = self._fail(slot, event)
+                # The other ranks may wait for the failed one for ever.
+                if fresh or self._phase.ranks > 1:
                     self._restart(slot)
-        if not is_open:
-            self._bury(slot)
+                return
+        if not is_alive:
+            self._bury(slot, slot.worker.describe_death())
+
+    def _end_if_hung(self, slot: _Slot) -> None:
+        """Kill a worker that has said nothing for too long, and try its cell again."""
+        silence = time.monotonic() - slot.heard_at
+        limit = self.plan.spec.resources.stall_seconds if slot.ready else _START_SECONDS
+        if silence < limit or (slot.ready and slot.cell is None):
+            return
+        reason = f"the worker reported nothing for {silence:.0f} s and was killed"
+        self._bury(slot, Event(kind="failed", reason=reason, cause=Cause.STALLED))
 
     def _finish(self, slot: _Slot) -> None:
         assert slot.cell is not None
         self.progress.n_done += 1
         self.progress.seconds_finished += self.plan.seconds[slot.cell.record.cell_id]
         slot.cell = None
-        self._landed_since_ingest = True
-        self._note(slot, "idle")
+        self._ingestion.has_landed = True
+        self._note_state(slot, "idle")
 
-    def _bury(self, slot: _Slot) -> None:
-        """Replace a worker that died; its cell is tried again, within limits."""
-        reason = slot.group.describe_death()
-        if not slot.ready:
-            raise WorkError(f"A worker could not start: {reason}.")
+    def _bury(self, slot: _Slot, death: Event) -> None:
+        """Replace a worker that is gone; its cell is tried again, within limits."""
+        index = slot.worker.index
         if slot.cell is not None:
-            stage = slot.state.stage if slot.state else "start"
-            tries = self._tries[slot.cell.record.cell_id]
-            self._fail(slot, stage, reason, final=tries >= MAX_ATTEMPTS)
+            self._fail(slot, death)
+        elif not slot.ready:
+            slot.worker.kill()
+            self._start_failures[index] = self._start_failures.get(index, 0) + 1
+            if self._start_failures[index] >= _START_ATTEMPTS:
+                self._give_up_slot(index, death.reason or "")
+                return
+            self._tell(None, f"Worker {index} did not start and is started again: {death.reason}.")
         self._restart(slot)
 
-    def _restart(self, slot: _Slot) -> None:
-        self._selector.unregister(slot.group.events_fd)
-        slot.group.kill()
-        fresh = self._start_slot(slot.group.index)
-        self._slots[slot.group.index] = fresh
+    def _give_up_slot(self, index: int, reason: str) -> None:
+        """Go on with the other workers, if there are any."""
+        del self._slots[index]
+        sentence = f"Worker {index} could not be started in {_START_ATTEMPTS} attempts: {reason}."
+        if not self._slots:
+            raise WorkError(sentence)
+        self._tell(None, sentence)
 
-    def _fail(self, slot: _Slot, stage: str, reason: str, *, final: bool) -> None:
-        """Land a failed attempt; unless it was the last one, queue the cell again."""
+    def _restart(self, slot: _Slot) -> None:
+        slot.worker.kill()
+        self._start_slot(slot.worker.index)
+
+    def _tell(self, cell: Cell | None, sentence: str) -> None:
+        self.on_note(f"{cell.record.label}: {sentence}" if cell else sentence)
+
+    def _fail(self, slot: _Slot, event: Event) -> bool:
+        """Land a failed attempt and queue the cell again if that is worth it.
+
+        Returns whether the worker has to be replaced.
+        """
         assert slot.cell is not None
-        cell, now = slot.cell, datetime.now(UTC)
-        slot.cell = None
-        self._note(slot, "idle")
-        cell_id = cell.record.cell_id
+        cell, cell_id = slot.cell, slot.cell.record.cell_id
         attempt = self._attempts[cell_id]
+        if _has_landed(self.workspace, cell_id, attempt):
+            # The worker was lost between its last record and its last word.
+            self._finish(slot)
+            return True
+        if not event.stage:
+            event = event.model_copy(update={"stage": slot.state.stage if slot.state else "start"})
+        decision = decide(
+            event,
+            slot.training,
+            self._phase.ranks,
+            self._tries[cell_id],
+            self.plan.spec.resources.max_attempts,
+        )
+        self._land_failure(slot, cell, event.stage, decision)
+        slot.cell = None
+        self._note_state(slot, "idle")
+        if decision.again:
+            again = "it is tried again"
+            if decision.micro_batch_size is not None:
+                self._micro_batches[cell.record.base_model] = decision.micro_batch_size
+                self._tries[cell_id] -= 1
+                again += f" with {decision.micro_batch_size}, as is every later cell of this model"
+            self._tell(cell, f"{decision.reason} (while in stage {event.stage}); {again}.")
+            self._queue.appendleft(cell)
+            return decision.fresh_worker
+        for name in (cell_id, f".{cell_id}.partial", f".{cell_id}.resume"):
+            shutil.rmtree(self.workspace.checkpoints / name, ignore_errors=True)
+        self.progress.seconds_finished += self.plan.seconds[cell_id]
+        failure = Failure(
+            cell_id=cell_id, label=cell.record.label, stage=event.stage, reason=decision.reason
+        )
+        self.progress.failures.append(failure)
+        self._tell(cell, f"failed while in stage {event.stage}: {decision.reason}.")
+        return decision.fresh_worker
+
+    def _land_failure(self, slot: _Slot, cell: Cell, stage: str, decision: Decision) -> None:
+        cell_id, attempt = cell.record.cell_id, self._attempts[cell.record.cell_id]
+        wall_seconds = time.monotonic() - slot.job_began
+        share = self.executor.describe_share(self._phase.ranks, self._phase.n_workers)
+        price = price_per_hour(share, self.plan.spec.resources)
         write_document(
             self.workspace,
             RecordKind.RUN,
@@ -281,25 +371,24 @@ class Orchestrator:
                 attempt=attempt,
                 status=RunStatus.FAILED,
                 failure_stage=stage,
-                failure_reason=reason,
-                started_at=now,
-                finished_at=now,
+                failure_reason=decision.reason,
+                started_at=slot.started_at,
+                finished_at=datetime.now(UTC),
                 git_commit=git_commit(),
-                environment=dict(describe_environment()),
+                environment={
+                    **describe_environment(),
+                    "placement": share,
+                    "is_retried": decision.again,
+                },
                 data_hash=cell.dataset_hash,
+                wall_seconds=wall_seconds,
+                cost=None if price is None else price * wall_seconds / 3600,
             ),
         )
-        self._landed_since_ingest = True
-        if not final:
-            self._queue.appendleft(cell)
-            return
-        shutil.rmtree(self.workspace.checkpoints / cell_id, ignore_errors=True)
-        self.progress.seconds_finished += self.plan.seconds[cell_id]
-        self.progress.failures.append(
-            Failure(cell_id=cell_id, label=cell.record.label, stage=stage, reason=reason)
-        )
+        self._ingestion.has_landed = True
 
     def _beat(self, *, finished: bool = False) -> None:
+        states = tuple(s.state for s in self._slots.values() if s.state)
         beat = Heartbeat(
             run_id=self._run_id,
             study=self.plan.spec.study,
@@ -312,32 +401,22 @@ class Orchestrator:
             n_done=self.progress.n_done,
             n_failed=len(self.progress.failures),
             eta_seconds=None if finished else self.progress.eta_seconds,
-            workers=() if finished else tuple(s.state for s in self._slots if s.state),
+            workers=() if finished else states,
         )
         text = beat.model_dump_json()
         path = self.workspace.heartbeats / f"{self._run_id}.json"
-        write_atomically(path, lambda target: target.write_text(text, "utf-8"))
+        try:
+            write_atomically(path, lambda target: target.write_text(text, "utf-8"))
+        except OSError as error:
+            # A beat that is missed only makes `status` show an older state.
+            self.on_note(f"The heartbeat could not be written ({error.strerror or error}).")
 
-    def _ingest_now_and_then(self) -> None:
-        """Start an ingest in a process of its own when results have landed, but not too often."""
-        if self._ingest is not None and self._ingest.poll() is not None:
-            self._ingest = None
-        waited = time.monotonic() - self._last_ingest >= _INGEST_SECONDS
-        if self._landed_since_ingest and waited and self._ingest is None:
-            self._landed_since_ingest = False
-            self._last_ingest = time.monotonic()
-            self._ingest = self._start_ingest()
 
-    def _start_ingest(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, str(_CLI), "ingest", "--workspace", str(self.workspace.root)]
-        log = self.workspace.heartbeats / f"{self._run_id}-ingest.log"
-        with log.open("ab") as output:
-            return subprocess.Popen(command, stdout=output, stderr=output)
-
-    def _finish_ingest(self) -> None:
-        if self._ingest is not None:
-            self._ingest.wait()
-        if self._start_ingest().wait() != 0:
-            log = self.workspace.heartbeats / f"{self._run_id}-ingest.log"
-            last = log.read_text("utf-8").strip().splitlines()[-1:] or ["no message"]
-            raise WorkError(f"Results have landed but could not be ingested: {last[0]}")
+def _has_landed(workspace: Workspace, cell_id: str, attempt: int) -> bool:
+    """Tell whether an attempt's result is in the landing zone."""
+    path = workspace.landing / RecordKind.RUN.value / f"{cell_id}-{attempt}.json"
+    try:
+        record = read_document(path, RecordKind.RUN)
+    except (LandingError, OSError):
+        return False
+    return isinstance(record, RunRecord) and record.status is RunStatus.DONE

@@ -1,19 +1,26 @@
-"""From a grid to the cells that are still to be run, with a forecast of time and disk."""
+"""From a grid to the cells that are still to be run, with a forecast of their time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import gc
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runners.base_models import BaseModel, resolve_base_model
+from runners.forecast import forecast_seconds, planned_hardware
 from runners.grid import Cell, GridContext, expand_grid, short_hash
-from runners.grid_spec import GridSpec, load_grid
+from runners.grid_spec import GridSpec, JudgeSpec, load_grid
 from runners.hardware import Hardware
-from runners.job import Job
+from runners.job import Job, ReplySettings
 from runners.sft_data import (
+    ExpectedData,
     StudyData,
+    expected_data,
+    hash_task_files,
     load_study_data,
     prepare_evaluation,
     prepare_subset,
@@ -23,13 +30,7 @@ from warehouse.landing import list_landing, read_document, write_document
 from warehouse.records import PlanRecord, RecordKind, RunRecord, RunStatus
 from warehouse.workspace import Workspace
 
-# Floating-point operations per second and core that small models reached on CPUs, and seconds
-# that every step and scored item costs besides; replaced by measured seconds once a run is done.
-_CPU_FLOPS_PER_CORE = 3e10
-_GPU_FLOPS = 1e14
-_STEP_SECONDS = 0.015
-_ITEM_SECONDS = 0.0006
-_FP32_BYTES = 4
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,8 @@ class RunPlan:
         All cells of the grid.
     attempts : mapping of cell_id to attempts landed so far
     done, failed : frozenset of cell_id
-        Cells with a finished result, and cells whose attempts all failed.
+        Cells with a finished result, and cells that were given up. One whose run was killed
+        before it could be tried again is neither.
     seconds : mapping of cell_id to forecast seconds on one worker
     """
 
@@ -63,13 +65,6 @@ class RunPlan:
         todo = [cell for cell in self.cells if cell.record.cell_id not in skipped]
         return sorted(todo, key=lambda cell: -self.seconds[cell.record.cell_id])
 
-    def disk_bytes(self, cells: Iterable[Cell], n_workers: int) -> int:
-        """Forecast the disk that a run of `cells` fills: checkpoints and landing files."""
-        sizes = sorted((c.record.n_params or 0 for c in cells if c.training), reverse=True)
-        kept = sizes if self.spec.keep_checkpoints else sizes[:n_workers]
-        n_items = sum(len(items) for items in self.data.test.values())
-        return sum(kept) * _FP32_BYTES + len(sizes) * n_items * 120
-
 
 def make_plan(
     grid: str, workspace: Workspace, hardware: Hardware, data_root: Path, *, convert: bool = True
@@ -82,7 +77,8 @@ def make_plan(
         Where generated data and converted models go: the workspace's data folder, or a temporary
         folder for a dry run.
     convert : bool
-        False for a dry run: models that need converting first are left as they are.
+        False for a dry run: models that need converting first, or are not at hand, are left as
+        they are, and a grid that names its GPUs is planned for these.
 
     Raises
     ------
@@ -90,20 +86,49 @@ def make_plan(
         If the grid, its data or a base model is wrong or missing.
     """
     name, spec = load_grid(grid)
+    if not convert:
+        hardware = planned_hardware(spec, hardware)
     models = {m.name: resolve_base_model(m, data_root, convert=convert) for m in spec.base_models}
-    data = load_study_data(spec, Path(grid).parent, data_root)
-    cells = expand_grid(
-        spec,
-        GridContext(
-            pool_sizes=data.pool_sizes,
-            subset_hash=data.subset_hash,
-            model_revisions={model.name: model.revision for model in models.values()},
-            model_sizes={model.name: model.n_params for model in models.values()},
-            evaluation_hash=data.evaluation_hash,
-            dtype=hardware.dtype,
-        ),
+    here = Path(grid).parent
+    # A dry run may plan by what the grid says of data that is not at hand.
+    stated = None if convert else expected_data(spec, here)
+    data = stated or load_study_data(spec, here, data_root)
+    context = GridContext(
+        pool_sizes=data.pool_sizes,
+        subset_hash=data.subset_hash,
+        model_revisions={model.name: model.revision for model in models.values()},
+        model_sizes={model.name: model.n_params for model in models.values()},
+        evaluation_hash=data.evaluation_hash,
+        dtype=hardware.dtype,
+        task_files_hash=hash_task_files(spec.scoring.task_folder),
     )
-    runs = landed_runs(workspace)
+    with _no_garbage_collection():
+        return _compare(name, spec, data, models, hardware, context, landed_runs(workspace))
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python from walking over 100,000 cells, which all stay, again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _compare(
+    name: str,
+    spec: GridSpec,
+    data: StudyData,
+    models: Mapping[str, BaseModel],
+    hardware: Hardware,
+    context: GridContext,
+    runs: Mapping[str, list[RunRecord]],
+) -> RunPlan:
+    """Expand a grid and see which of its cells have landed."""
+    cells = expand_grid(spec, context)
     mine = {cell.record.cell_id: runs.get(cell.record.cell_id, []) for cell in cells}
     done = {key for key, found in mine.items() if any(r.status is RunStatus.DONE for r in found)}
     return RunPlan(
@@ -115,10 +140,8 @@ def make_plan(
         cells=cells,
         attempts={key: max((r.attempt for r in found), default=0) for key, found in mine.items()},
         done=frozenset(done),
-        failed=frozenset(key for key, found in mine.items() if found) - done,
-        seconds={
-            cell.record.cell_id: _forecast_seconds(cell, data, hardware, mine) for cell in cells
-        },
+        failed=frozenset(key for key, found in mine.items() if _given_up(found)) - done,
+        seconds=_cell_seconds(cells, spec, data, hardware, mine),
     )
 
 
@@ -135,30 +158,46 @@ def landed_runs(workspace: Workspace) -> dict[str, list[RunRecord]]:
     return runs
 
 
-def _forecast_seconds(
-    cell: Cell, data: StudyData, hardware: Hardware, runs: Mapping[str, list[RunRecord]]
-) -> float:
-    """Return measured seconds where an attempt finished, else 6 N D over the machine's speed."""
-    measured = [r.wall_seconds for r in runs[cell.record.cell_id] if r.wall_seconds]
-    if measured:
-        return measured[-1]
-    n_params = cell.record.n_params or 0
-    flops = _GPU_FLOPS if hardware.n_gpus else _CPU_FLOPS_PER_CORE
-    n_items = sum(len(items) for items in data.test.values())
-    words = _mean_words(data)
-    scoring = n_items * (_ITEM_SECONDS + 2 * n_params * words / flops)
-    if cell.training is None:
-        return scoring
-    examples = cell.n_optimizer_steps * min(cell.training.batch_size, cell.n_examples)
-    return (
-        scoring + cell.n_optimizer_steps * _STEP_SECONDS + 6 * n_params * examples * words / flops
-    )
+def _given_up(runs: Sequence[RunRecord]) -> bool:
+    """Tell whether the latest of a cell's attempts was its last."""
+    latest = max(runs, key=lambda run: run.attempt, default=None)
+    return latest is not None and not latest.environment.get("is_retried", False)
 
 
-def _mean_words(data: StudyData) -> float:
-    """Return the mean length of test items in words, a stand-in for tokens at planning."""
+def _cell_seconds(
+    cells: Sequence[Cell],
+    spec: GridSpec,
+    data: StudyData,
+    hardware: Hardware,
+    runs: Mapping[str, list[RunRecord]],
+) -> dict[str, float]:
+    """Return measured seconds where an attempt finished, else a forecast, by cell."""
+    tokens_per_example, n_items = _mean_tokens(data), data.n_test_items
+    seconds = {}
+    for cell in cells:
+        measured = [
+            run.wall_seconds
+            for run in runs[cell.record.cell_id]
+            if run.wall_seconds and run.status is RunStatus.DONE
+        ]
+        seconds[cell.record.cell_id] = (
+            measured[-1]
+            if measured
+            else forecast_seconds(
+                cell, spec, hardware, n_items=n_items, tokens_per_example=tokens_per_example
+            )
+        )
+    return seconds
+
+
+def _mean_tokens(data: StudyData) -> float:
+    """Return the mean length of test items; words and Chinese characters stand in for tokens."""
+    if isinstance(data, ExpectedData):
+        return data.expected.tokens_per_example
     items = [item for split in data.test.values() for item in split[:20]]
-    return sum(len(t.content.split()) for i in items for t in i.turns) / max(1, len(items))
+    texts = [turn.content for item in items for turn in item.turns]
+    n_tokens = sum(len(t.split()) + len(_CHINESE.findall(t)) for t in texts)
+    return n_tokens / max(1, len(items))
 
 
 def land_plan(workspace: Workspace, plan: RunPlan) -> None:
@@ -169,13 +208,24 @@ def land_plan(workspace: Workspace, plan: RunPlan) -> None:
         created_at=datetime.now(UTC),
         resistant_delta=plan.spec.resistant_delta,
         notice=plan.spec.notice,
-        out_of_domain=plan.spec.evaluation.out_of_domain,
+        out_of_domain=plan.spec.evaluation.untrained_abilities,
         grid_settings=plan.spec.model_dump(mode="json"),
         cells=tuple(cell.record for cell in plan.cells),
     )
     stem = f"{plan.spec.study}-{short_hash(record.model_dump(mode='json', exclude={'created_at'}))}"
     if not (workspace.landing / RecordKind.PLAN.value / f"{stem}.json").exists():
         write_document(workspace, RecordKind.PLAN, stem, record)
+
+
+def reply_settings(judge: JudgeSpec | None) -> ReplySettings | None:
+    """Return what a grid's judges want to read; None without judges."""
+    if judge is None:
+        return None
+    return ReplySettings(
+        abilities=tuple(sorted(judge.abilities)),
+        max_new_tokens=judge.max_new_tokens,
+        max_items_per_ability=judge.max_items_per_ability,
+    )
 
 
 def make_job(workspace: Workspace, plan: RunPlan, cell: Cell, attempt: int) -> Job:
@@ -196,5 +246,11 @@ def make_job(workspace: Workspace, plan: RunPlan, cell: Cell, attempt: int) -> J
         train_folder=train_folder,
         evaluation_folder=prepare_evaluation(workspace, plan.data).resolve(),
         score_batch_size=plan.spec.scoring.batch_size,
+        public_tasks=plan.spec.evaluation.public_tasks,
+        task_folder=Path(folder).resolve() if (folder := plan.spec.scoring.task_folder) else None,
+        task_files_hash=record.scoring.get("task_files_hash"),
+        max_items_per_ability=plan.spec.scoring.max_items_per_ability,
         keep_checkpoint=plan.spec.keep_checkpoints,
+        save_resume_every_seconds=plan.spec.resources.save_resume_every_seconds,
+        replies=reply_settings(plan.spec.judge),
     )

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import json
 import logging
-import math
 import shutil
 import tempfile
 import weakref
@@ -19,39 +17,42 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import lm_eval
 import pyarrow as pa
 import torch
 from lm_eval.evaluator import evaluate
-from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from runners.doit_format import Item, ScoringRule
-from runners.lm_eval_live import LiveTask, PreparedModel
+from runners.batch_sizes import is_out_of_memory
+from runners.code_scoring import try_replies
+from runners.doit_format import Item
+from runners.lm_eval_live import LiveModel, Pairs, PreparedModel, load_tasks
 from runners.lm_eval_tasks import (
-    METRIC,
-    EvaluationTask,
     continuations,
     encode_prompt,
     plan_tasks,
+    tokenise,
     write_tasks,
 )
-from runners.scoring_rules import (
-    LIKELIHOOD_RULES,
-    candidates,
-    chance_level,
-    chance_level_uniform,
-    preferred_candidate,
-    target,
+from runners.public_items import CodeTask, PublicTask
+from runners.public_tasks import FEWSHOT_SEED
+from runners.score_rows import (
+    Sample,
+    failed_rows,
+    fixed_columns,
+    item_row,
+    missing,
+    public_item_rows,
+    public_rows,
+    public_score_rows,
+    result_row,
 )
 from runners.template import Template
 from warehouse.errors import InputError
+from warehouse.landing import write_atomically
 from warehouse.records import ITEM, ITEM_SCORE
 
 logger = logging.getLogger(__name__)
-
-Sample = dict[str, Any]
 
 
 class Scorer:
@@ -69,6 +70,10 @@ class Scorer:
         Where the temporary folder with lm-eval's task files is made; by default the system's.
     batch_size : int, at least 1
         Sequences a forward pass; halved, and remembered, when memory does not suffice.
+    batch_sizes : mapping of task to int, optional
+        Smaller sizes that earlier scorers of the same model found.
+    public : sequence of PublicTask
+        lm-eval's own tasks, loaded for this scorer alone.
 
     Attributes
     ----------
@@ -89,6 +94,8 @@ class Scorer:
         tokenizer: PreTrainedTokenizerBase,
         folder: Path | None = None,
         batch_size: int = 64,
+        batch_sizes: Mapping[str, int] | None = None,
+        public: Sequence[PublicTask] = (),
     ) -> None:
         if len(tokenizer.encode(template.end, add_special_tokens=False)) != 1:
             raise InputError(
@@ -97,9 +104,10 @@ class Scorer:
             )
         self.template = template
         self.tasks = plan_tasks(item for group in items.values() for item in group)
+        self.public = tuple(public)
         if not self.tasks:
             raise InputError("There are no evaluation items to score; check the data folder.")
-        self._tokens = _tokenise(self.tasks, template, tokenizer)
+        self._tokens = tokenise(self.tasks, template, tokenizer)
         self._lengths = [
             len(self._tokens[template.prompt(item.prompt_turns)])
             + max((len(self._tokens[text]) for text in continuations(item, template)), default=0)
@@ -115,31 +123,62 @@ class Scorer:
         task_folder = Path(tempfile.mkdtemp(prefix="growthpace-", dir=folder))
         weakref.finalize(self, shutil.rmtree, task_folder, ignore_errors=True)
         write_tasks(task_folder, self.tasks, template, tokenizer)
-        self._lm_eval_tasks = _load_tasks(task_folder, self.tasks)
-        self._fixed = _fixed_columns(self.tasks, template)
+        # What goes through the model together: our own tasks, and each public ability; but tasks
+        # one by one where they were found to need batches of their own.
+        units: list[dict[str, Any]] = [dict(load_tasks(task_folder, self.tasks))]
+        for ability in dict.fromkeys(task.ability for task in self.public):
+            units.append({t.name: t.task for t in self.public if t.ability == ability})
+        known = batch_sizes or {}
+        sizes = {name: min(batch_size, known.get(name, batch_size)) for u in units for name in u}
+        self._units: list[dict[str, Any]] = []
+        for unit in units:
+            is_even = len({sizes[name] for name in unit}) == 1
+            self._units += [unit] if is_even else [{name: unit[name]} for name in unit]
+        self._own_names = {task.name for task in self.tasks}
+        self._pairs: Pairs = {}
+        self._fixed = fixed_columns(self.tasks, template)
         n_items = sum(len(task.items) for task in self.tasks)
         self.settings: dict[str, Any] = {
             "lm_eval_version": lm_eval.__version__,
             "template": template.name,
             "apply_chat_template": False,
-            "batch_size": batch_size,
+            "batch_sizes": sizes,
             "dtype": None,
             "n_items": n_items,
             "n_duplicate_items": sum(map(len, items.values())) - n_items,
             # Prompts that do not fit the model lose their beginning.
             "n_truncated_prompts": None,
         }
+        if self.public:
+            self.settings["public_tasks"] = {
+                "fewshot_seed": FEWSHOT_SEED,
+                "n_items": {task.name: len(task.items) for task in self.public},
+                # Log-likelihood requests of public tasks that do not fit the model.
+                "n_truncated_requests": None,
+            }
 
     def score(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, cell_id: str
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        cell_id: str,
+        generations: Path | None = None,
     ) -> pa.Table:
         """Score one checkpoint.
+
+        Parameters
+        ----------
+        generations : Path, optional
+            Folder that keeps generated code before it is run; what lies there from an earlier
+            attempt at the same checkpoint is not generated again.
 
         Returns
         -------
         pyarrow.Table
             One row per item with the columns of ITEM_SCORE, in the same order for every
-            checkpoint. A task that fails has rows without score and with the reason.
+            checkpoint; public tasks have a row per item and metric. A task that fails has rows
+            without score and with the reason.
 
         Raises
         ------
@@ -151,37 +190,56 @@ class Scorer:
         self.settings["n_truncated_prompts"] = self._count_truncated(model)
         was_training = model.training
         try:
-            samples, failures = self._evaluate(model, tokenizer)
+            samples, failures = self._evaluate(model.eval(), tokenizer)
+            public = self._score_public(model, tokenizer, samples, failures, cell_id, generations)
         finally:
             model.train(was_training)
         rows: list[dict[str, Any]] = []
         for task in self.tasks:
             if task.name in failures:
-                rows += [_missing(failures[task.name])] * len(task.items)
+                rows += [missing(failures[task.name])] * len(task.items)
             else:
-                rows += map(_result, task.items, samples[task.name])
-        results = {name: [row[name] for row in rows] for name in _missing("")}
+                rows += map(result_row, task.items, samples[task.name])
+        results = {name: [row[name] for row in rows] for name in missing("")}
         columns = {"cell_id": [cell_id] * len(rows), **self._fixed, **results}
-        return pa.table(columns, schema=ITEM_SCORE)
+        own = pa.table(columns, schema=ITEM_SCORE)
+        return pa.concat_tables([own, pa.Table.from_pylist(public, schema=ITEM_SCORE)])
 
     def items_table(self) -> pa.Table:
         """Return the evaluation items with the columns of ITEM, in the order of the scores."""
-        rows = [
-            {
-                "item_id": item.item_id,
-                "task": task.name,
-                "ability": task.ability,
-                "prompt": json.dumps(
-                    [{"role": turn.role, "content": turn.content} for turn in item.prompt_turns],
-                    ensure_ascii=False,
-                ),
-                "target": target(item),
-                "choices": list(candidates(item)) or None,
-            }
-            for task in self.tasks
-            for item in task.items
-        ]
+        rows = [item_row(task, item) for task in self.tasks for item in task.items]
+        rows += [row for public in self.public for row in public_item_rows(public)]
         return pa.Table.from_pylist(rows, schema=ITEM)
+
+    def _score_public(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        samples: Mapping[str, list[Sample]],
+        failures: Mapping[str, str],
+        cell_id: str,
+        generations: Path | None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the public tasks; code is generated and run here."""
+        if not self.public:
+            return []
+        rows: list[dict[str, Any]] = []
+        counter = LiveModel(model, tokenizer, batch_size=1, pairs=self._pairs)
+        for public in self.public:
+            if public.name in failures:
+                found = failed_rows(public, failures[public.name])
+            elif isinstance(public.task, CodeTask):
+                found = self._score_code(model, tokenizer, public, public.task, generations)
+            else:
+                found = public_rows(public, samples[public.name], counter.count_tokens)
+            rows += public_score_rows(public, cell_id, found)
+        limit = getattr(model.config, "max_position_embeddings", None)
+        self.settings["public_tasks"]["n_truncated_requests"] = (
+            None
+            if limit is None
+            else sum(len(prompt) + len(text) > limit + 1 for prompt, text in self._pairs.values())
+        )
+        return rows
 
     def _count_truncated(self, model: PreTrainedModel) -> int | None:
         """Return how many prompts do not fit with their longest candidate, if that is known."""
@@ -205,46 +263,111 @@ class Scorer:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     ) -> tuple[dict[str, list[Sample]], dict[str, str]]:
         """Return lm-eval's samples by task, and why the other tasks failed."""
-        try:
-            return self._run(model, tokenizer, self._lm_eval_tasks), {}
-        except Exception:
-            logger.exception("scoring all tasks at once failed; scoring them one by one")
         samples: dict[str, list[Sample]] = {}
         failures: dict[str, str] = {}
-        for name, task in self._lm_eval_tasks.items():
-            try:
-                samples |= self._run(model, tokenizer, {name: task})
-            except Exception as error:
-                logger.exception("scoring task %s failed", name)
-                failures[name] = f"{type(error).__name__}: {error}"[:500]
+        units: list[dict[str, Any]] = []
+        for unit in self._units:
+            if any(isinstance(task, CodeTask) for task in unit.values()):
+                units.append(unit)
+                continue
+            parts = [{name: task} for name, task in unit.items()]
+            if len(unit) > 1:
+                try:
+                    samples |= self._run(model, tokenizer, unit)
+                    units.append(unit)
+                    continue
+                except Exception as error:
+                    logger.exception("scoring %d tasks at once failed; one by one", len(unit))
+                    # From now on each task finds its own batch size.
+                    units += parts if is_out_of_memory(error) else [unit]
+            else:
+                units.append(unit)
+            for part in parts:
+                try:
+                    samples |= self._run(model, tokenizer, part)
+                except Exception as error:
+                    (name,) = part
+                    logger.exception("scoring task %s failed", name)
+                    failures[name] = f"{type(error).__name__}: {error}"[:500]
+        self._units = units
         return samples, failures
 
     def _run(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dict[str, Any]
+    ) -> dict[str, list[Sample]]:
+        """Run lm-eval; a single task with smaller batches for as long as memory is short."""
+        sizes = self.settings["batch_sizes"]
+        while True:
+            size = min(sizes[name] for name in tasks)
+            lm = self._lm(model, tokenizer, size, own=tasks.keys() <= self._own_names)
+            try:
+                with _no_garbage_collection():
+                    results = evaluate(lm, {"tasks": tasks}, bootstrap_iters=0, log_samples=True)
+                return results["samples"]
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or size == 1 or len(tasks) > 1:
+                    raise
+            (name,) = tasks
+            self._halve(name)
+
+    def _lm(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int, *, own: bool
+    ) -> LiveModel:
+        """Return lm-eval's model: with the tokens of training for our own tasks."""
+        if not own:
+            return LiveModel(model, tokenizer, batch_size=size, pairs=self._pairs)
+        return PreparedModel(
+            model, tokenizer, tokens=self._tokens, end=self.template.end, batch_size=size
+        )
+
+    def _halve(self, name: str) -> None:
+        """Halve the batch size of a task that ran out of memory, and give the memory back."""
+        sizes = self.settings["batch_sizes"]
+        sizes[name] //= 2
+        logger.warning("%s: out of memory; its batch size is now %d", name, sizes[name])
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _score_code(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        tasks: dict[str, LiveTask],
-    ) -> dict[str, list[Sample]]:
-        """Run lm-eval, with smaller batches for as long as memory does not suffice."""
+        public: PublicTask,
+        code: CodeTask,
+        generations: Path | None,
+    ) -> list[dict[str, Any]]:
+        """Have code written, keep it, then try it in the sandbox."""
+        kept = None if generations is None else generations / f"{public.name}.json"
+        try:
+            if kept is not None and kept.is_file():
+                replies = json.loads(kept.read_text("utf-8"))
+            else:
+                replies = self._generate(model, tokenizer, public.name, code)
+                if kept is not None:
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    text = json.dumps(replies, ensure_ascii=False)
+                    write_atomically(kept, lambda path: path.write_text(text, "utf-8"))
+            return try_replies(public, code, replies)
+        except Exception as error:
+            logger.exception("scoring task %s failed", public.name)
+            return failed_rows(public, f"{type(error).__name__}: {error}"[:500])
+
+    def _generate(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, code: CodeTask
+    ) -> list[list[str]]:
+        """Return the replies to every document, as many as the task asks for."""
+        requests = [request for request in code.requests for _ in range(code.repeats)]
         while True:
-            prepared = PreparedModel(
-                model,
-                tokenizer,
-                tokens=self._tokens,
-                end=self.template.end,
-                batch_size=self.settings["batch_size"],
-            )
+            size = self.settings["batch_sizes"][name]
             try:
-                with _no_garbage_collection():
-                    results = evaluate(
-                        prepared, {"tasks": tasks}, bootstrap_iters=0, log_samples=True
-                    )
-                return results["samples"]
+                texts = self._lm(model, tokenizer, size, own=False).generate_until(requests)
+                break
             except RuntimeError as error:
-                if not _is_out_of_memory(error) or self.settings["batch_size"] == 1:
+                if not is_out_of_memory(error) or size == 1:
                     raise
-            self.settings["batch_size"] //= 2
-            logger.warning("out of memory; batch size is now %d", self.settings["batch_size"])
+            self._halve(name)
+        return [texts[start : start + code.repeats] for start in range(0, len(texts), code.repeats)]
 
 
 @contextlib.contextmanager
@@ -257,85 +380,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error is PyTorch's lack of memory (a plain RuntimeError on the CPU)."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _tokenise(
-    tasks: Sequence[EvaluationTask], template: Template, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, list[int]]:
-    """Return the tokens of every prompt and continuation by its text."""
-    tokens: dict[str, list[int]] = {}
-    for task in tasks:
-        for item in task.items:
-            tokens[template.prompt(item.prompt_turns)] = encode_prompt(tokenizer, template, item)
-            for text in continuations(item, template):
-                if text not in tokens:
-                    tokens[text] = tokenizer.encode(text, add_special_tokens=False)
-    return tokens
-
-
-def _load_tasks(folder: Path, tasks: Sequence[EvaluationTask]) -> dict[str, LiveTask]:
-    """Return lm-eval's task objects for the files in a folder."""
-    datasets.disable_progress_bars()
-    manager = TaskManager(include_path=str(folder), include_defaults=False)
-    return manager.load([task.name for task in tasks])["tasks"]
-
-
-def _fixed_columns(tasks: Sequence[EvaluationTask], template: Template) -> dict[str, pa.Array]:
-    """Return the columns of the score table that are the same for every checkpoint."""
-    pairs = [(task, item) for task in tasks for item in task.items]
-    columns = {
-        "task": [task.name for task, _ in pairs],
-        "ability": [task.ability for task, _ in pairs],
-        "item_id": [item.item_id for _, item in pairs],
-        "prompt_hash": [_hash(template.prompt(item.prompt_turns)) for _, item in pairs],
-        "target_hash": [_hash(target(item)) for _, item in pairs],
-        "metric": [METRIC for _ in pairs],
-        "higher_is_better": [True for _ in pairs],
-        "scoring_rule": [str(task.rule) for task, _ in pairs],
-        "chance_level": [chance_level(item) for _, item in pairs],
-        "chance_level_uniform": [chance_level_uniform(item) for _, item in pairs],
-    }
-    return {name: pa.array(values) for name, values in columns.items()}
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _missing(reason: str) -> dict[str, Any]:
-    """Return the varying columns of an item without score."""
-    return {
-        "score": None,
-        "missing_reason": reason,
-        "parsed": None,
-        "response": None,
-        "choice_log_likelihoods": None,
-        "choice_tokens": None,
-    }
-
-
-def _result(item: Item, sample: Sample) -> dict[str, Any]:
-    """Return the varying columns of an item from lm-eval's sample."""
-    score, parsed = sample[METRIC], sample["parsed"]
-    row = _missing("the model's log-likelihoods are not numbers")
-    if math.isnan(score):
-        return row
-    row |= {"score": score, "missing_reason": None}
-    if not math.isnan(parsed):
-        row["parsed"] = bool(parsed)
-    rule, answers = ScoringRule(sample["doc"]["rule"]), sample["filtered_resps"]
-    if rule not in LIKELIHOOD_RULES:
-        return row | {"response": answers[0]}
-    log_likelihoods = [log_likelihood for log_likelihood, _ in answers]
-    n_tokens = sample["doc"]["n_tokens"]
-    choice = preferred_candidate(rule, log_likelihoods, n_tokens)
-    return row | {
-        "response": None if choice is None else candidates(item)[choice],
-        "choice_log_likelihoods": log_likelihoods,
-        "choice_tokens": n_tokens,
-    }

@@ -8,11 +8,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from itertools import zip_longest
 from pathlib import Path
 
-from runners.doit_format import Item, read_doit_folder
+from runners.doit_format import (
+    MANIFEST_FILE,
+    Item,
+    doit_files,
+    read_doit_file,
+    read_doit_folder,
+)
 from runners.grid import short_hash
-from runners.grid_spec import DatasetSpec, GridSpec
+from runners.grid_spec import DatasetSpec, ExpectedDataSpec, GridSpec
 from runners.leak_check import Leak, find_leaks
 from warehouse.errors import InputError
 from warehouse.landing import write_atomically
@@ -23,7 +30,6 @@ TRAIN_FILE = "train.jsonl"
 TEST_FILE = "test.jsonl"
 VALIDATION_FILE = "validation.jsonl"
 OVERLAP_FILE = "overlap.json"
-MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,11 @@ class StudyData:
     pools: Mapping[str, Mapping[str, Sequence[Item]]]
     test: Mapping[str, Sequence[Item]]
     validation: Mapping[str, Sequence[Item]]
+    # Hash of how a source was made, of the sources that say so.
+    _provenance: Mapping[str, str] = field(default_factory=dict, repr=False)
     _ordered: dict[tuple[str, str, int], list[Item]] = field(default_factory=dict, repr=False)
+    # Unlabelled pools by file, where every file is to give the same share.
+    _files: Mapping[str, Sequence[Sequence[Item]]] = field(default_factory=dict, repr=False)
 
     @property
     def pool_sizes(self) -> dict[str, dict[str, int]]:
@@ -74,13 +84,69 @@ class StudyData:
         for part in composition:
             key = (part.data_source, part.ability, seed)
             if key not in self._ordered:
-                self._ordered[key] = _seeded_order(self.pools[part.data_source][part.ability], seed)
+                self._ordered[key] = self._order(part.data_source, part.ability, seed)
             chosen += self._ordered[key][: part.n_examples]
         return chosen
 
+    @property
+    def n_test_items(self) -> int:
+        """Test items of all abilities."""
+        return sum(len(items) for items in self.test.values())
+
+    def _order(self, source: str, ability: str, seed: int) -> list[Item]:
+        """Return a pool in its order for a seed; from each file in turn if that was asked for."""
+        if source not in self._files:
+            return _seeded_order(self.pools[source][ability], seed)
+        turns = zip_longest(*(_seeded_order(items, seed) for items in self._files[source]))
+        return [item for turn in turns for item in turn if item is not None]
+
     def subset_hash(self, composition: Sequence[CompositionPart], seed: int) -> str:
-        """Return the hash of a composition's examples, in order."""
-        return short_hash([item.item_id for item in self.subset(composition, seed)])
+        """Return the hash of a composition's examples, in order, and of where they come from."""
+        items = [item.item_id for item in self.subset(composition, seed)]
+        sources = sorted({part.data_source for part in composition} & self._provenance.keys())
+        known = [[source, self._provenance[source]] for source in sources]
+        return short_hash([items, known] if known else items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedData(StudyData):
+    """What a dry run knows of a dataset that is not at hand: the counts that its grid states.
+
+    Its hashes stand for no data, so the cells' ids differ from those of a real run.
+    """
+
+    expected: ExpectedDataSpec
+
+    @property
+    def pool_sizes(self) -> dict[str, dict[str, int]]:
+        """Training examples by source and ability, as stated."""
+        return self.expected.pool_sizes
+
+    @property
+    def evaluation_hash(self) -> str:
+        """Hash of the statement."""
+        return short_hash(self.expected.model_dump())
+
+    @property
+    def n_test_items(self) -> int:
+        """Test items, as stated."""
+        return self.expected.n_test_items
+
+    def subset_hash(self, composition: Sequence[CompositionPart], seed: int) -> str:
+        """Return a hash of what a subset would be drawn as."""
+        return short_hash([[part.model_dump() for part in composition], seed])
+
+
+def expected_data(spec: GridSpec, grid_folder: Path) -> ExpectedData | None:
+    """Return what a grid states of its dataset, if it does and the dataset is not at hand."""
+    if spec.dataset.expected is None or spec.dataset.folder is None:
+        return None
+    folder = grid_folder / spec.dataset.folder
+    if folder.is_dir():
+        return None
+    return ExpectedData(
+        folder=folder, pools={}, test={}, validation={}, expected=spec.dataset.expected
+    )
 
 
 def _seeded_order(items: Sequence[Item], seed: int) -> list[Item]:
@@ -110,7 +176,13 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
     folder = dataset_folder(spec.dataset, grid_folder, data_root)
     limit = spec.scoring.max_items_per_ability
     pools: dict[str, Mapping[str, Sequence[Item]]] = {}
+    files: dict[str, Sequence[Sequence[Item]]] = {}
     for source in spec.data_sources:
+        if source.from_each_file:
+            paths = doit_files(folder / source.path)
+            files[source.name] = [read_doit_file(path, scored=False) for path in paths]
+            pools[source.name] = {UNLABELLED: [i for items in files[source.name] for i in items]}
+            continue
         pool = read_doit_folder(folder / source.path, scored=False)
         if not source.labelled:
             pool = {UNLABELLED: [item for items in pool.values() for item in items]}
@@ -119,6 +191,11 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
     if unknown := sorted(set(spec.evaluation.out_of_domain) - set(test)):
         raise InputError(
             f"evaluation.out_of_domain: no test items of {', '.join(unknown)} in "
+            f"{folder / spec.evaluation.test}; it holds {', '.join(test)}."
+        )
+    if spec.judge and (unknown := sorted(set(spec.judge.abilities) - set(test))):
+        raise InputError(
+            f"judge.abilities: no test items of {', '.join(unknown)} in "
             f"{folder / spec.evaluation.test}; it holds {', '.join(test)}."
         )
     validation: Mapping[str, Sequence[Item]] = {}
@@ -133,7 +210,31 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
         validation={
             ability: _seeded_order(items, 0)[:limit] for ability, items in validation.items()
         },
+        _provenance={
+            source.name: known
+            for source in spec.data_sources
+            if (known := read_provenance(folder / source.path)) is not None
+        },
+        _files=files,
     )
+
+
+def read_provenance(folder: Path) -> str | None:
+    """Return the hash of what a folder's manifest says of its making; None if it says nothing.
+
+    `synthesize` writes it: teacher, parameters, prompts and seeds. Equal texts that were made in
+    another way are other data.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / MANIFEST_FILE} can't be read ({error}); restore it or make the data again."
+        ) from error
+    provenance = manifest.get("provenance") if isinstance(manifest, dict) else None
+    return None if provenance is None else short_hash(provenance)
 
 
 def dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Path:
@@ -164,6 +265,25 @@ def _generator_version() -> str:
     here = Path(__file__).parent
     parts = sorted([*here.glob("demo_*.py"), *here.glob("ladder/teacher_answers*")])
     return short_hash([hashlib.sha256(path.read_bytes()).hexdigest() for path in parts])
+
+
+def hash_task_files(folder: str | None) -> str | None:
+    """Hash the files of a folder with lm-eval tasks, by name and content.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing.
+    """
+    if folder is None:
+        return None
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(f"scoring.task_folder: there is no folder {root}; correct the path.")
+    paths = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return short_hash(
+        [[str(p.relative_to(root)), hashlib.sha256(p.read_bytes()).hexdigest()] for p in paths]
+    )
 
 
 def find_overlap(data: StudyData) -> list[Leak]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.errors import InputError
@@ -52,13 +54,16 @@ class Template:
     Attributes
     ----------
     name : str
-        "doit" (the paper's special tokens) or "chatml" (models tuned for chat such as SmolLM2).
+        "doit" (the paper's special tokens), "chatml" (models tuned for chat such as SmolLM2) or
+        "model" (the tokenizer's own chat template, see `model_template`).
     user_prefix, user_suffix, assistant_prefix : str
         Text that is never a target.
     end : str
         The token that ends the assistant's turn; it is a target, so that the model learns to stop.
     assistant_suffix : str
         Text after `end` that is no target (ChatML's newline).
+    start : str
+        Text before the first turn, no target either (a chat template's system prompt).
     """
 
     name: str
@@ -67,10 +72,11 @@ class Template:
     assistant_prefix: str
     end: str
     assistant_suffix: str = ""
+    start: str = ""
 
     def segments(self, turns: Sequence[Turn]) -> list[tuple[str, bool]]:
         """Return (text, is_target) pieces of a conversation."""
-        pieces: list[tuple[str, bool]] = []
+        pieces: list[tuple[str, bool]] = [(self.start, False)] if self.start else []
         for turn in turns:
             content = turn.content.strip()
             if turn.role == "user":
@@ -131,7 +137,8 @@ class Template:
             special["pad_token"] = "<pad>"
         if special:
             tokenizer.add_special_tokens(special)
-        if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        # The module's own count: a weight that ZeRO 3 has sharded shows no rows.
+        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
             model.resize_token_embeddings(len(tokenizer))
         end_ids = tokenizer.encode(self.end, add_special_tokens=False)
         if len(end_ids) != 1:
@@ -171,3 +178,105 @@ TEMPLATES = {
         ),
     )
 }
+
+
+def load_template(name: str, model_folder: Path) -> Template:
+    """Return a template by its name in a grid; "model" reads the model's tokenizer.
+
+    Raises
+    ------
+    InputError
+        As `model_template` does.
+    """
+    return _read_model_template(model_folder) if name == "model" else TEMPLATES[name]
+
+
+@lru_cache(maxsize=4)
+def _read_model_template(model_folder: Path) -> Template:
+    from transformers import AutoTokenizer
+
+    return model_template(AutoTokenizer.from_pretrained(model_folder))
+
+
+_QUESTIONS, _ANSWERS = ("What comes first?", "And then?"), ("This.", "That.")
+
+
+def model_template(tokenizer: PreTrainedTokenizerBase) -> Template:
+    """Take a tokenizer's own chat template apart into the pieces of a `Template`.
+
+    Conversations of known content are rendered by `apply_chat_template`; what one has beyond the
+    other's end is what a turn adds. The pieces must put a conversation of four turns together
+    exactly as the chat template does.
+
+    Raises
+    ------
+    InputError
+        If there is no chat template, it ends replies by no special token, or it writes a turn
+        differently depending on others (so that no such pieces exist).
+    """
+    from jinja2 import TemplateError
+
+    if not tokenizer.chat_template:
+        raise InputError(
+            "template model: this model's tokenizer carries no chat template; use template doit, "
+            "or chatml if the model knows its tokens."
+        )
+    messages: list[dict[str, str]] = []
+    for question, answer in zip(_QUESTIONS, _ANSWERS, strict=True):
+        messages.append({"role": "user", "content": question})
+        messages.append({"role": "assistant", "content": answer})
+
+    refusal = InputError(
+        "template model: this model's chat template can't be used for training, since what it "
+        "writes for a turn depends on other turns; use template doit or chatml."
+    )
+
+    def render(n_turns: int, *, reply: bool = False) -> str:
+        try:
+            return str(
+                tokenizer.apply_chat_template(
+                    messages[:n_turns], tokenize=False, add_generation_prompt=reply
+                )
+            )
+        except TemplateError as error:
+            raise refusal from error
+
+    asked, prompted, answered, again = render(1), render(1, reply=True), render(2), render(3)
+    if not (
+        prompted.startswith(asked)
+        and answered.startswith(prompted + _ANSWERS[0])
+        and again.startswith(answered)
+        and asked.count(_QUESTIONS[0]) == again[len(answered) :].count(_QUESTIONS[1]) == 1
+    ):
+        raise refusal
+    user_prefix, user_suffix = again[len(answered) :].split(_QUESTIONS[1])
+    closing = answered[len(prompted) + len(_ANSWERS[0]) :]
+    end = _first_special(tokenizer, closing)
+    template = Template(
+        name="model",
+        user_prefix=user_prefix,
+        user_suffix=user_suffix,
+        assistant_prefix=prompted[len(asked) :],
+        end=end,
+        assistant_suffix=closing.removeprefix(end),
+        start=asked.split(_QUESTIONS[0])[0].removesuffix(user_prefix),
+    )
+    turns = [Turn(role=m["role"], content=m["content"]) for m in messages]
+    whole = "".join(text for text, _ in template.segments(turns))
+    if whole != render(4) or template.prompt(turns[:3]) != render(3, reply=True):
+        raise refusal
+    return template
+
+
+def _first_special(tokenizer: PreTrainedTokenizerBase, closing: str) -> str:
+    """Return the special token that a reply's closing text begins with."""
+    ids = tokenizer.encode(closing, add_special_tokens=False)
+    first = tokenizer.convert_ids_to_tokens(ids[0]) if ids else ""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values()}
+    if first not in added or not closing.startswith(first):
+        raise InputError(
+            f"template model: this model's chat template ends a reply with {closing!r}, which "
+            "begins with no special token, so the model would not learn to stop; use template "
+            "doit."
+        )
+    return first

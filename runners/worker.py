@@ -6,13 +6,19 @@ start-up, base models and evaluation items are paid for once per worker, not onc
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import errno
+import hashlib
 import json
+import logging
 import os
 import random
+import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,20 +35,34 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from runners.batch_sizes import read_batch_sizes, write_batch_sizes
 from runners.doit_format import Item, read_doit_file
+from runners.engine import sharded_loading, start_deepspeed
 from runners.environment import describe_environment, git_commit
-from runners.job import Event, Job
+from runners.grid import short_hash
+from runners.job import Cause, Event, Job, ReplySettings
+from runners.public_tasks import load_public_tasks
+from runners.replies import generate_replies, reply_stem, select_items
 from runners.score import Scorer
 from runners.sft_data import TEST_FILE, TRAIN_FILE, VALIDATION_FILE
-from runners.template import TEMPLATE_FILE, TEMPLATES, Template
-from runners.train import Step, TrainResult, peak_memory_bytes, start_deepspeed, train
-from warehouse.landing import write_atomically, write_document, write_table
+from runners.template import TEMPLATE_FILE, Template, load_template
+from runners.train import peak_memory_bytes, train
+from runners.train_steps import TrainResult
+from warehouse.errors import LandingError
+from warehouse.landing import read_document, write_atomically, write_document, write_table
 from warehouse.records import TRAINING_LOG, RecordKind, RunRecord, RunStatus
 from warehouse.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 RESULT_FILE = "growthpace_training.json"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PROGRESS_SECONDS = 0.5
+# What libraries say of it, whatever their exception's type.
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|bad_alloc", re.I)
+_DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = re.compile(r"\(os error (27|28|122)\)|PytorchStreamWriter failed|unexpected pos")
+_SURROUNDINGS = re.compile(r"connection (closed|reset|refused)|NCCL|CUDA error|gloo", re.I)
 
 
 class Worker:
@@ -54,15 +74,15 @@ class Worker:
         self._events = events
         self._pristine: dict[tuple[Path, str], PreTrainedModel] = {}
         self._tokenizers: dict[tuple[Path, str], PreTrainedTokenizerBase] = {}
-        self._scorers: dict[tuple[Path, Path, str, int], Scorer] = {}
+        self._scorers: dict[tuple[object, ...], Scorer] = {}
         self._environment = describe_environment()
         self._git_commit = git_commit()
         self._last_progress = 0.0
         self._stage = ""
 
     def report(self, event: Event) -> None:
-        """Send one event to the orchestrator (rank 0 speaks for its group)."""
-        if self.rank == 0:
+        """Send one event to the orchestrator: rank 0 speaks for its group, but all for failures."""
+        if self.rank == 0 or event.kind == "failed":
             self._events.write(event.model_dump_json() + "\n")
             self._events.flush()
 
@@ -71,13 +91,11 @@ class Worker:
         try:
             self._run(job)
         except Exception as error:
+            logger.exception("cell %s failed while in stage %s", job.cell.cell_id, self._stage)
+            self.report(describe_failure(error, self._stage))
             if self.rank != 0:
-                # Its end closes the connections that rank 0 may be waiting on; rank 0 reports.
+                # Its end closes the connections that rank 0 may be waiting on.
                 raise
-            reason = str(error).strip().split("\n")[0] or "no message"
-            self.report(
-                Event(kind="failed", stage=self._stage, reason=f"{type(error).__name__}: {reason}")
-            )
         else:
             self.report(Event(kind="done"))
 
@@ -92,38 +110,85 @@ class Worker:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - libraries below use the global generator
         torch.manual_seed(seed)
-        template = TEMPLATES[job.cell.template]
-        checkpoint = self.workspace.checkpoints / job.cell.cell_id
-        result: TrainResult | None = None
-        if job.training is None:
-            self._enter("load")
-            model, tokenizer = self._base_model(job, template)
-        elif (checkpoint / RESULT_FILE).is_file():
-            self._enter("load")
-            model, tokenizer = _load(checkpoint, job)
-            result = _read_result(checkpoint)
-        else:
-            self._enter("train")
-            model, tokenizer = self._base_model(job, template)
-            result = self._train(job, model, tokenizer, template, checkpoint)
-            if job.training.zero_stage == 3 and self.rank == 0:
-                model, tokenizer = _load(checkpoint, job)
+        template = load_template(job.cell.template, job.model_folder)
+        model, tokenizer, result = self.obtain(job, template)
         if self.rank != 0:
             return
-        self._enter("score")
         score_began = time.perf_counter()
-        scorer = self._scorer(job, tokenizer, template)
-        scores = scorer.score(model, tokenizer, cell_id=job.cell.cell_id)
+        scorer, scores = self.score(job, model, tokenizer, template)
         score_seconds = time.perf_counter() - score_began
+        if job.replies is not None:
+            self._enter("reply")
+            with self._signs_of_life(model):
+                self._reply(job, job.replies, model, tokenizer, template)
         self._enter("land")
         self._land(job, scorer, scores, result, started_at, began, score_seconds)
         if not job.keep_checkpoint:
-            shutil.rmtree(checkpoint, ignore_errors=True)
+            shutil.rmtree(self.workspace.checkpoints / job.cell.cell_id, ignore_errors=True)
+
+    def obtain(
+        self, job: Job, template: Template
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, TrainResult | None]:
+        """Return the model to score: the base model, an earlier attempt's, or one trained now."""
+        checkpoint = self.workspace.checkpoints / job.cell.cell_id
+        if job.training is None:
+            self._enter("load")
+            return *self._base_model(job, template), None
+        if self._is_trained(checkpoint):
+            self._enter("load")
+            return *_load(checkpoint, job), _read_result(checkpoint)
+        self._enter("train")
+        model, tokenizer = self._base_model(job, template)
+        result = self._train(job, model, tokenizer, template, checkpoint)
+        if job.training.zero_stage == 3 and self.rank == 0:
+            model, tokenizer = _load(checkpoint, job)
+        return model, tokenizer, result
+
+    def score(
+        self,
+        job: Job,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template: Template,
+    ) -> tuple[Scorer, pa.Table]:
+        """Score a model on the job's evaluation items."""
+        self._enter("score")
+        scorer = self._scorer(job, tokenizer, template)
+        with self._signs_of_life(model):
+            scores = scorer.score(
+                model,
+                tokenizer,
+                cell_id=job.cell.cell_id,
+                generations=self.workspace.data / "generations" / job.cell.cell_id,
+            )
+        write_batch_sizes(_batch_sizes_file(job), scorer.settings["batch_sizes"])
+        return scorer, scores
+
+    def _is_trained(self, checkpoint: Path) -> bool:
+        """Tell whether an earlier attempt left a whole checkpoint; a damaged one is removed."""
+        if not (checkpoint / RESULT_FILE).is_file():
+            return False
+        if (damage := find_damage(checkpoint)) is None:
+            return True
+        self.report(
+            Event(kind="note", reason=f"{damage} in {checkpoint} is damaged; the cell trains anew.")
+        )
+        # All ranks have to come to the same answer, so none removes what another still reads;
+        # the new checkpoint replaces the damaged one.
+        return False
 
     def _base_model(
         self, job: Job, template: Template
     ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return a base model, fresh for training; only the latest one is kept in memory."""
+        if job.training is not None and job.training.zero_stage == 3:
+            # Too large for one device, perhaps: every rank reads its shard, and none keeps a copy.
+            self._pristine = {}
+            with sharded_loading(job.training):
+                model, tokenizer = _load(job.model_folder, job, sharded=True)
+                torch.manual_seed(0)
+                template.prepare(tokenizer, model)
+            return model, tokenizer
         key = (job.model_folder, template.name)
         if key not in self._pristine:
             model, tokenizer = _load(job.model_folder, job)
@@ -148,6 +213,7 @@ class Worker:
         assert job.cell.seed is not None
         validation = job.evaluation_folder / VALIDATION_FILE
         partial = checkpoint.with_name(f".{checkpoint.name}.partial")
+        resume = checkpoint.with_name(f".{checkpoint.name}.resume")
         shutil.rmtree(partial, ignore_errors=True)
         result = train(
             model,
@@ -159,14 +225,35 @@ class Worker:
             validation=read_doit_file(validation, scored=False) if validation.is_file() else (),
             progress=self._progress,
             save_to=partial,
+            resume_folder=resume,
+            save_resume_every_seconds=job.save_resume_every_seconds,
         )
+        if result.restarted_reason is not None:
+            self.report(Event(kind="note", reason=f"{result.restarted_reason}; it trains anew."))
         if self.rank == 0:
             (partial / TEMPLATE_FILE).write_text(template.to_json(), "utf-8")
-            text = json.dumps(asdict(result))
+            text = json.dumps(result.to_dict() | {"files": _digests(partial)})
             write_atomically(partial / RESULT_FILE, lambda path: path.write_text(text, "utf-8"))
             shutil.rmtree(checkpoint, ignore_errors=True)
             partial.replace(checkpoint)
+            shutil.rmtree(resume, ignore_errors=True)
         return result
+
+    @contextlib.contextmanager
+    def _signs_of_life(self, model: PreTrainedModel) -> Iterator[None]:
+        """Report now and then while a model is scored, so that a hung worker can be told."""
+
+        def tick(*_: object) -> None:
+            now = time.monotonic()
+            if now - self._last_progress >= _PROGRESS_SECONDS:
+                self._last_progress = now
+                self.report(Event(kind="progress", stage=self._stage))
+
+        hook = model.register_forward_hook(tick)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _progress(self, step: int, n_steps: int) -> None:
         now = time.monotonic()
@@ -175,15 +262,54 @@ class Worker:
             self.report(Event(kind="progress", stage="train", step=step, n_steps=n_steps))
 
     def _scorer(self, job: Job, tokenizer: PreTrainedTokenizerBase, template: Template) -> Scorer:
-        key = (job.evaluation_folder, job.model_folder, template.name, job.score_batch_size)
+        key = (
+            job.evaluation_folder,
+            job.model_folder,
+            template.name,
+            job.score_batch_size,
+            job.public_tasks,
+            job.task_files_hash,
+        )
         if key not in self._scorers:
             items: dict[str, list[Item]] = {}
             for item in read_doit_file(job.evaluation_folder / TEST_FILE, scored=True):
                 items.setdefault(item.ability, []).append(item)
             self._scorers[key] = Scorer(
-                items, template=template, tokenizer=tokenizer, batch_size=job.score_batch_size
+                items,
+                template=template,
+                tokenizer=tokenizer,
+                batch_size=job.score_batch_size,
+                batch_sizes=read_batch_sizes(_batch_sizes_file(job)),
+                public=load_public_tasks(
+                    job.public_tasks,
+                    template=template,
+                    task_folder=job.task_folder,
+                    max_items=job.max_items_per_ability,
+                ),
             )
         return self._scorers[key]
+
+    def _reply(
+        self,
+        job: Job,
+        settings: ReplySettings,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template: Template,
+    ) -> None:
+        """Land the replies that judges will read; before the run record, as the scores."""
+        items = read_doit_file(job.evaluation_folder / TEST_FILE, scored=True)
+        replies = generate_replies(
+            model,
+            tokenizer,
+            template,
+            select_items(items, settings),
+            cell_id=job.cell.cell_id,
+            max_new_tokens=settings.max_new_tokens,
+            batch_size=job.score_batch_size,
+        )
+        stem = reply_stem(job.cell.cell_id, settings)
+        self._write_once(RecordKind.GENERATION, stem, replies)
 
     def _land(
         self,
@@ -197,15 +323,22 @@ class Worker:
     ) -> None:
         """Write the cell's records; the run record comes last and makes the others count."""
         cell_id = job.cell.cell_id
+        if self._has_landed(cell_id):
+            # A worker that was taken for dead did it after all.
+            return
         # Landing files never change once they are there; a cell that died between its scores
         # and its run record computed the same scores again.
-        self._write_once(RecordKind.ITEM, job.evaluation_folder.name, scorer.items_table())
+        self._write_once(RecordKind.ITEM, _items_stem(job), scorer.items_table())
         self._write_once(RecordKind.ITEM_SCORE, cell_id, scores)
         if result is not None:
             rows = [{"cell_id": cell_id, "attempt": job.attempt, **asdict(s)} for s in result.steps]
             log = pa.Table.from_pylist(rows, schema=TRAINING_LOG)
             write_table(self.workspace, RecordKind.TRAINING_LOG, f"{cell_id}-{job.attempt}", log)
         trained = result or TrainResult()
+        wall_seconds = time.perf_counter() - began
+        environment = self._environment | {"scoring": scorer.settings, "placement": job.placement}
+        if result is not None:
+            environment["training"] = result.describe()
         write_document(
             self.workspace,
             RecordKind.RUN,
@@ -217,7 +350,7 @@ class Worker:
                 started_at=started_at,
                 finished_at=datetime.now(UTC),
                 git_commit=self._git_commit,
-                environment=self._environment | {"scoring": scorer.settings},
+                environment=environment,
                 data_hash=job.dataset_hash,
                 checkpoint_rule=job.training.checkpoint_rule if job.training else None,
                 checkpoint_step=trained.checkpoint_step if result else None,
@@ -230,28 +363,99 @@ class Worker:
                 validation_loss=trained.validation_loss,
                 train_seconds=trained.seconds,
                 score_seconds=score_seconds,
-                wall_seconds=time.perf_counter() - began,
+                wall_seconds=wall_seconds,
                 peak_memory_bytes=peak_memory_bytes(),
+                energy_joules=trained.energy_joules,
+                cost=None
+                if job.price_per_hour is None
+                else job.price_per_hour * wall_seconds / 3600,
             ),
         )
+
+    def _has_landed(self, cell_id: str) -> bool:
+        """Tell whether another attempt has landed the cell's result meanwhile."""
+        for path in (self.workspace.landing / RecordKind.RUN.value).glob(f"{cell_id}-*.json"):
+            try:
+                record = read_document(path, RecordKind.RUN)
+            except LandingError:
+                continue
+            if isinstance(record, RunRecord) and record.status is RunStatus.DONE:
+                return True
+        return False
 
     def _write_once(self, kind: RecordKind, stem: str, table: pa.Table) -> None:
         if not (self.workspace.landing / kind.value / f"{stem}.parquet").exists():
             write_table(self.workspace, kind, stem, table)
 
 
-def _load(folder: Path, job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _items_stem(job: Job) -> str:
+    """Return the landing file's name of the evaluation items."""
+    if not job.public_tasks:
+        return job.evaluation_folder.name
+    tasks = [task.model_dump() for task in job.public_tasks]
+    digest = short_hash([tasks, job.task_files_hash, job.max_items_per_ability])
+    return f"{job.evaluation_folder.name}-{digest}"
+
+
+def _batch_sizes_file(job: Job) -> Path:
+    """Return where the batch sizes are kept that a base model's checkpoints are scored with."""
+    model = short_hash([str(job.model_folder), job.score_batch_size])
+    return job.evaluation_folder / f"batch_sizes-{model}.json"
+
+
+def _load(
+    folder: Path, job: Job, *, sharded: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     dtype = _DTYPES[job.training.dtype if job.training else job.cell.training["dtype"]]
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not sharded:
         model = model.to(torch.device("cuda", int(os.environ["LOCAL_RANK"])))
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
+def describe_failure(error: Exception, stage: str) -> Event:
+    """Turn an exception into the event that decides what comes next."""
+    text = str(error).strip()
+    reason = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(text):
+        cause, reason = Cause.OUT_OF_MEMORY, "out of memory"
+    elif getattr(error, "errno", None) in _DISK_FULL_NUMBERS or _DISK_FULL.search(text):
+        cause = Cause.DISK_FULL
+    elif (
+        # Loaders of models raise OSErrors without a number for what is wrong with the model.
+        (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT))
+        or isinstance(error, torch.distributed.DistError)
+        or _SURROUNDINGS.search(text)
+    ):
+        cause = Cause.SURROUNDINGS
+    else:
+        cause = Cause.CELL
+    return Event(kind="failed", stage=stage, reason=reason, cause=cause)
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    """Return the SHA-256 of a checkpoint's files by name."""
+    digests = {}
+    for path in sorted(path for path in checkpoint.iterdir() if path.is_file()):
+        with path.open("rb") as handle:
+            digests[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return digests
+
+
+def find_damage(checkpoint: Path) -> str | None:
+    """Return the name of a checkpoint's file that is not as it was written; None if all are."""
+    try:
+        expected = json.loads((checkpoint / RESULT_FILE).read_text("utf-8"))["files"]
+        found = _digests(checkpoint)
+    except (OSError, ValueError, KeyError):
+        return RESULT_FILE
+    return next((name for name in expected if found.get(name) != expected[name]), None)
+
+
 def _read_result(checkpoint: Path) -> TrainResult:
     document = json.loads((checkpoint / RESULT_FILE).read_text("utf-8"))
-    steps = [Step(**step) for step in document.pop("steps")]
-    return TrainResult(steps=steps, **document)
+    del document["files"]
+    return TrainResult.from_dict(document)
 
 
 def main() -> None:

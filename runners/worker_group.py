@@ -8,36 +8,56 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from runners.gpu_memory import used_gpu_bytes, wait_until_freed
 from runners.hardware import Hardware
-from runners.job import Event, Job
+from runners.job import Cause, Event, Job
 from warehouse.workspace import Workspace
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _REPOSITORY = Path(__file__).resolve().parent.parent
+# How long the other ranks of a failed group may take to say, or to show, what became of them.
+_INQUEST_SECONDS = 3.0
 
 
 def free_port() -> int:
-    """Return a TCP port that is free now on this machine."""
+    """Return a TCP port that is free now; should it be taken meanwhile, the start is retried."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _settle(cores: Sequence[int], parent: int) -> None:
-    """In the child, before it runs anything: take its cores, and die when the parent does.
+    """In the child, before it runs anything: take its cores, if any, and die with the parent.
 
     The kernel keeps the death signal across exec, so it holds from the first instruction on.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    os.sched_setaffinity(0, cores)
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def _visible_gpu(number: int) -> str:
+    """Return the name of a GPU among those that this process may see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[number].strip() if visible else str(number)
+
+
+def _killed_for_memory() -> int:
+    """Return how many processes the kernel has killed on this machine for lack of memory."""
+    try:
+        lines = Path("/proc/vmstat").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
 class WorkerGroup:
@@ -49,9 +69,11 @@ class WorkerGroup:
         Cores shared out among the ranks; a core is never shared with another worker, since
         OpenMP threads that spin against each other are an order of magnitude slower.
     gpus : sequence of int
-        One GPU a rank, or empty on a machine without.
+        One GPU a rank, by number among the visible ones, or empty on a machine without.
     log : Path
         File that takes everything the processes print.
+    pin : bool
+        False where someone else shares out the machine: `cores` then only counts threads.
     """
 
     def __init__(
@@ -64,11 +86,14 @@ class WorkerGroup:
         cores: Sequence[int],
         gpus: Sequence[int],
         log: Path,
+        pin: bool = True,
     ) -> None:
         self.index = index
-        self.job: Job | None = None
         self.log = log
-        self._buffer = b""
+        self._gpus = [_visible_gpu(number) for number in gpus]
+        self._gpu_bytes = used_gpu_bytes(self._gpus)
+        self._killed_before = _killed_for_memory()
+        self._failures: dict[int, Event] = {}
         log.parent.mkdir(parents=True, exist_ok=True)
         port = free_port()
         per_rank = max(1, len(cores) // ranks)
@@ -76,58 +101,30 @@ class WorkerGroup:
         with log.open("ab") as output:
             for rank in range(ranks):
                 mine = cores[rank * per_rank : (rank + 1) * per_rank] or cores[:1]
-                self._processes.append(
-                    self._start(workspace, hardware, rank, ranks, port, mine, gpus, output)
-                )
-
-    def _start(
-        self,
-        workspace: Workspace,
-        hardware: Hardware,
-        rank: int,
-        ranks: int,
-        port: int,
-        cores: Sequence[int],
-        gpus: Sequence[int],
-        log: IO[bytes],
-    ) -> subprocess.Popen[bytes]:
-        environment = os.environ | {
-            "RANK": str(rank),
-            "LOCAL_RANK": "0" if gpus else str(rank),
-            "WORLD_SIZE": str(ranks),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "OMP_NUM_THREADS": str(len(cores)),
-            "DS_ACCELERATOR": hardware.accelerator,
-            "PYTHONUNBUFFERED": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "HF_HUB_OFFLINE": "1",
-        }
-        if gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = str(gpus[rank])
-        return subprocess.Popen(
-            [sys.executable, "-m", "runners.worker", str(workspace.root.resolve())],
-            cwd=_REPOSITORY,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            # Its own process group, so that Ctrl-C reaches the orchestrator alone, which then
-            # stops workers in order.
-            start_new_session=True,
-            preexec_fn=partial(_settle, cores, os.getpid()),
-        )
+                environment = {
+                    "RANK": str(rank),
+                    "LOCAL_RANK": "0" if gpus else str(rank),
+                    "WORLD_SIZE": str(ranks),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "OMP_NUM_THREADS": str(len(mine)),
+                    "DS_ACCELERATOR": hardware.accelerator,
+                }
+                if gpus:
+                    environment["CUDA_VISIBLE_DEVICES"] = self._gpus[rank]
+                self._processes.append(_start(workspace, environment, mine if pin else (), output))
+        self._buffers = [b""] * ranks
+        for descriptor in self.event_descriptors:
+            os.set_blocking(descriptor, False)
 
     @property
-    def events_fd(self) -> int:
-        """File descriptor to wait on for events."""
-        stdout = self._processes[0].stdout
-        assert stdout is not None
-        return stdout.fileno()
+    def event_descriptors(self) -> list[int]:
+        """File descriptors to wait on for events, one a rank."""
+        return [process.stdout.fileno() for process in self._processes if process.stdout]
 
     def send(self, job: Job) -> None:
         """Give all ranks the next job."""
-        self.job = job
+        self._failures.clear()
         line = (job.model_dump_json() + "\n").encode()
         for process in self._processes:
             assert process.stdin is not None
@@ -139,23 +136,79 @@ class WorkerGroup:
                 return
 
     def read_events(self) -> tuple[list[Event], bool]:
-        """Return the events that have arrived and whether the pipe is still open."""
-        chunk = os.read(self.events_fd, 1 << 16)
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        return [Event.model_validate_json(line) for line in lines if line], bool(chunk)
+        """Return the events that have arrived and whether all ranks still live.
 
-    def describe_death(self) -> str:
-        """Say how the group's processes ended, for a failure record."""
-        for process in self._processes:
+        Rank 0 speaks for the group. Another rank only says why it fails, which counts for more
+        than the broken connection that rank 0 sees then.
+        """
+        heard, alive = [], True
+        for rank, descriptor in enumerate(self.event_descriptors):
+            events, is_open = self._read(rank, descriptor)
+            alive = alive and is_open
+            for event in events:
+                if event.kind == "failed":
+                    self._failures[rank] = event
+                if rank == 0:
+                    heard.append(event)
+        if len(self._processes) > 1 and heard and heard[-1].kind == "failed":
+            heard[-1] = self.describe_death()
+        return heard, alive
+
+    def _read(self, rank: int, descriptor: int) -> tuple[list[Event], bool]:
+        """Return what one rank has written, and whether it may write more."""
+        while True:
             try:
-                code = process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                continue
-            if code < 0:
-                return f"a worker process was ended by {signal.Signals(-code).name}"
-            if code > 0:
-                return f"a worker process ended with exit code {code}; see {self.log}"
-        return f"a worker process closed its pipe; see {self.log}"
+                chunk = os.read(descriptor, 1 << 16)
+            except BlockingIOError:
+                break
+            if not chunk:
+                return self._split(rank), False
+            self._buffers[rank] += chunk
+        return self._split(rank), True
+
+    def _split(self, rank: int) -> list[Event]:
+        *lines, self._buffers[rank] = self._buffers[rank].split(b"\n")
+        return [Event.model_validate_json(line) for line in lines if line]
+
+    def describe_death(self) -> Event:
+        """Say why the group can't go on: what a rank reported, or how its process ended."""
+        deadline = time.monotonic() + _INQUEST_SECONDS
+        while time.monotonic() < deadline:
+            for rank, descriptor in enumerate(self.event_descriptors):
+                for event in self._read(rank, descriptor)[0]:
+                    if event.kind == "failed":
+                        self._failures[rank] = event
+            told = [e for e in self._failures.values() if e.cause is not Cause.SURROUNDINGS]
+            if told:
+                return told[0]
+            if killed := [p for p in self._processes if (p.poll() or 0) < 0]:
+                return self._describe_signal(signal.Signals(-killed[0].returncode))
+            if all(process.poll() is not None for process in self._processes):
+                break
+            time.sleep(0.05)
+        for event in self._failures.values():
+            return event
+        codes = [process.returncode for process in self._processes if process.returncode]
+        ended = f"ended with exit code {codes[0]}" if codes else "closed its pipe"
+        return Event(
+            kind="failed",
+            reason=f"a worker process {ended} ({self._last_words()}); see {self.log}",
+            cause=Cause.DIED,
+        )
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text("utf-8", errors="replace").strip().splitlines()
+        return lines[-1].strip()[:300] if lines else "it printed nothing"
+
+    def _describe_signal(self, ended_by: signal.Signals) -> Event:
+        reason = f"a worker process was ended by {ended_by.name}"
+        if ended_by is signal.SIGKILL and _killed_for_memory() > self._killed_before:
+            return Event(
+                kind="failed",
+                reason=f"{reason}: the kernel ran out of memory",
+                cause=Cause.OUT_OF_MEMORY,
+            )
+        return Event(kind="failed", reason=reason, cause=Cause.DIED)
 
     def stop(self) -> None:
         """End all ranks; one that does not leave within five seconds is killed."""
@@ -166,15 +219,48 @@ class WorkerGroup:
                         pipe.close()
                     except BrokenPipeError:
                         pass
+        deadline = time.monotonic() + 5
         for process in self._processes:
             try:
-                process.wait(timeout=5)
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                _kill_group(process)
                 process.wait()
 
     def kill(self) -> None:
-        """End all ranks at once."""
+        """End all ranks and what they started at once; returns when their GPU memory is free."""
         for process in self._processes:
-            process.kill()
+            _kill_group(process)
         self.stop()
+        wait_until_freed(self._gpus, self._gpu_bytes)
+
+
+def _start(
+    workspace: Workspace, environment: dict[str, str], cores: Sequence[int], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start one rank."""
+    fixed = {
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "runners.worker", str(workspace.root.resolve())],
+        cwd=_REPOSITORY,
+        env=os.environ | fixed | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        # Its own process group, so that Ctrl-C reaches the orchestrator alone, which then
+        # stops workers in order.
+        start_new_session=True,
+        preexec_fn=partial(_settle, cores, os.getpid()),
+    )
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a rank and the processes that it started, compilers and data loaders for example."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

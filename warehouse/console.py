@@ -33,13 +33,14 @@ def ask(
     table_format: str,
     row_limit: int,
     time_limit_seconds: float,
+    snapshot: Path | None = None,
 ) -> Answer:
-    """Run one SELECT on the latest snapshot.
+    """Run one SELECT on a snapshot.
 
     Parameters
     ----------
     workspace : Workspace
-        Whose latest snapshot to ask.
+        Whose snapshot to ask.
     query : str
         One SELECT (also WITH, FROM, VALUES, DESCRIBE, SHOW TABLES and SUMMARIZE).
     table_format : str
@@ -48,6 +49,8 @@ def ask(
         Return at most so many rows.
     time_limit_seconds : float, seconds > 0
         Stop the query after this time.
+    snapshot : Path, optional
+        The snapshot's file; by default the latest one.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def ask(
         If it takes too long or too much memory, or fails on a value.
     """
     request = {
-        "workspace": str(workspace.root.absolute()),
+        "workspace": str((snapshot or workspace.root).absolute()),
         "query": query,
         "table_format": table_format,
         "row_limit": row_limit,

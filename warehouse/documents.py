@@ -11,6 +11,7 @@ from warehouse.errors import LandingError
 from warehouse.records import (
     ExclusionRecord,
     ImportRecord,
+    ItemFlagRecord,
     PlanRecord,
     Record,
     RunRecord,
@@ -40,6 +41,8 @@ def document_rows(file_name: str, record: Record) -> Rows:
         return {
             "exclusion": [row | {"file_name": file_name, "created_at": _utc(record.created_at)}]
         }
+    if isinstance(record, ItemFlagRecord):
+        return _item_flag_rows(file_name, record)
     raise TypeError(f"{type(record).__name__} has no raw table.")
 
 
@@ -75,6 +78,17 @@ def _import_rows(file_name: str, record: ImportRecord) -> Rows:
     head |= {name: _json(value) for name, value in parts.items()}
     head |= {"file_name": file_name, "imported_at": _utc(record.imported_at)}
     return {"import": [head], "run": [_run_row(file_name, run) for run in record.runs]}
+
+
+def _item_flag_rows(file_name: str, record: ItemFlagRecord) -> Rows:
+    """Rows of raw_item_flag; of a check that flagged nothing, one without an item."""
+    head = {
+        "file_name": file_name,
+        "study": record.study,
+        "created_at": _utc(record.created_at),
+        "settings": _json(record.settings),
+    }
+    return {"item_flag": [head | item.model_dump() for item in record.items] or [head]}
 
 
 def _run_row(file_name: str, run: RunRecord) -> dict[str, Any]:

@@ -109,6 +109,51 @@ def load_training_log(conn: duckdb.DuckDBPyConnection, *, cell_id: str) -> pd.Da
     return _frame(conn, "training_log", {"cell_id": cell_id})
 
 
+def load_flagged(conn: duckdb.DuckDBPyConnection, *, study: str) -> pd.DataFrame:
+    """Count a study's test items that training data may give away: one row per ability."""
+    return _frame(conn, "flagged", {"study": study})
+
+
+def load_item_texts(conn: duckdb.DuckDBPyConnection, *, ability: str) -> pd.DataFrame:
+    """Read prompt (JSON messages), target and choices of an ability's items, by item_id."""
+    return _frame(conn, "item_texts", {"ability": ability})
+
+
+def load_item_answers(
+    conn: duckdb.DuckDBPyConnection, *, study: str, ability: str, item_id: str
+) -> pd.DataFrame:
+    """Read one row per cell x metric of a study that has a score of one item."""
+    filters = {"study": study, "ability": ability, "item_id": item_id}
+    return _frame(conn, "item_answers", filters)
+
+
+def load_item_choices(
+    conn: duckdb.DuckDBPyConnection, *, cell_id: str, item_id: str
+) -> pd.DataFrame:
+    """Read `fact_choice_log_likelihood` of one cell and item: one row per choice."""
+    return _frame(conn, "item_choices", {"cell_id": cell_id, "item_id": item_id})
+
+
+def load_item_votes(conn: duckdb.DuckDBPyConnection, *, study: str, item_id: str) -> pd.DataFrame:
+    """Read the votes of judges and people on one item."""
+    return _frame(conn, "item_votes", {"study": study, "item_id": item_id})
+
+
+def load_vote_rows(conn: duckdb.DuckDBPyConnection, *, study: str) -> pd.DataFrame:
+    """Read the votes of a study with what judges wrote: one row per vote."""
+    return _frame(conn, "vote_rows", {"study": study})
+
+
+def load_disputed_items(conn: duckdb.DuckDBPyConnection, *, study: str) -> pd.DataFrame:
+    """Read the ids of items with a pair of answers on which votes differ."""
+    return _frame(conn, "disputed_items", {"study": study})
+
+
+def load_relations(conn: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Read `warehouse_column`: relation, column_name, data_type, meaning; marts come first."""
+    return _frame(conn, "relations", {})
+
+
 def _values(value: Filter) -> list[str] | None:
     """Bring a filter to the list that the statements take."""
     if value is None:

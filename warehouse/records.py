@@ -36,9 +36,11 @@ class RecordKind(StrEnum):
     ITEM = "item"
     ITEM_SCORE = "item_score"
     SCORE = "score"
+    GENERATION = "generation"
     JUDGE_VOTE = "judge_vote"
     IMPORT = "import"
     EXCLUSION = "exclusion"
+    ITEM_FLAG = "item_flag"
 
 
 class Design(StrEnum):
@@ -190,6 +192,30 @@ class ExclusionRecord(Record):
     created_at: datetime
 
 
+class ItemFlag(Record):
+    """A test item that training data may give away (`runners.data.flags` says what `sign` means).
+
+    `overlap` is in (0, 1]; `training_item_id` is the training item that gives it away most.
+    """
+
+    item_id: str
+    sign: str
+    overlap: float = Field(gt=0, le=1)
+    n_training: int = Field(ge=1, le=MAX_COUNT)
+    data_source: str
+    training_item_id: str
+
+
+class ItemFlagRecord(Record):
+    """The flagged test items of a study; the latest record of a study counts, an empty one too."""
+
+    schema_version: int = SCHEMA_VERSION
+    study: Name
+    created_at: datetime
+    settings: dict[str, Any] = Field(default_factory=dict)
+    items: tuple[ItemFlag, ...] = ()
+
+
 class WorkerState(Record):
     """What one worker of a running grid does now."""
 
@@ -308,6 +334,23 @@ SCORE = pa.schema(
     ]
 )
 
+# Replies that a judge is to read, in the model's own words.
+GENERATION = pa.schema(
+    [
+        _field("cell_id", pa.string(), "Cell whose checkpoint replied."),
+        _field("item_id", pa.string(), "Hash of the item; equal across cells."),
+        _field("ability", pa.string(), "Ability that the item tests."),
+        _field("prompt_hash", pa.string(), "Hash of the text that the model saw."),
+        _field("max_new_tokens", pa.int32(), "Longest reply that was let pass, in tokens."),
+        _field("reply", pa.string(), "What the model wrote, decoded greedily.", nullable=True),
+        _field(
+            "n_tokens", pa.int32(), "Tokens of the reply, its end token included.", nullable=True
+        ),
+        _field("finish_reason", pa.string(), "stop, or length if it was cut.", nullable=True),
+        _field("missing_reason", pa.string(), "Why reply is null.", nullable=True),
+    ]
+)
+
 JUDGE_VOTE = pa.schema(
     [
         _field("vote_id", pa.string(), "Hash of what tells the vote apart from every other."),
@@ -316,7 +359,7 @@ JUDGE_VOTE = pa.schema(
         _field("protocol", pa.string(), "pairwise, rubric or reference."),
         _field("item_id", pa.string(), "Item that was answered."),
         _field("ability", pa.string(), "Ability that the item tests.", nullable=True),
-        _field("model_a", pa.string(), "Model (or cell) that wrote the first answer."),
+        _field("model_a", pa.string(), "Model (or cell_id) that wrote one answer."),
         _field("model_b", pa.string(), "The other one; null if one was rated.", nullable=True),
         _field("shown_first", pa.string(), "a or b: the answer shown first.", nullable=True),
         _field("judge", pa.string(), "Model that voted.", nullable=True),
@@ -347,6 +390,7 @@ TABLES: dict[RecordKind, pa.Schema] = {
     RecordKind.ITEM: ITEM,
     RecordKind.ITEM_SCORE: ITEM_SCORE,
     RecordKind.SCORE: SCORE,
+    RecordKind.GENERATION: GENERATION,
     RecordKind.JUDGE_VOTE: JUDGE_VOTE,
 }
 DOCUMENTS: dict[RecordKind, type[Record]] = {
@@ -354,4 +398,5 @@ DOCUMENTS: dict[RecordKind, type[Record]] = {
     RecordKind.RUN: RunRecord,
     RecordKind.IMPORT: ImportRecord,
     RecordKind.EXCLUSION: ExclusionRecord,
+    RecordKind.ITEM_FLAG: ItemFlagRecord,
 }

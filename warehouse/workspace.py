@@ -58,6 +58,11 @@ class Workspace:
         return self.root / "fits"
 
     @property
+    def judge_cache(self) -> Path:
+        """Replies of judges and teachers, by the hash of the question."""
+        return self.root / "judge_cache"
+
+    @property
     def exports(self) -> Path:
         """Figures and tables that the user asked for without naming a folder."""
         return self.root / "exports"

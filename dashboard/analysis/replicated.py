@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from dashboard.analysis.averaging import CurveModel, Refits, fit_families, refit_families
 from dashboard.analysis.curve_data import CurveData, FloatArray, ResponseKind
-from dashboard.analysis.families import FAMILIES
 from dashboard.analysis.noise import CurveNoise, pool_run_noise, run_correlation
 from dashboard.analysis.prepare import FittedRuns, Prepared, prepare_curve, weigh_by_noise
 from dashboard.analysis.replicates import (
@@ -169,7 +168,7 @@ def replicate_study(
     Raises
     ------
     InputError
-        If a family is unknown, a curve is given twice or a volume is negative or not finite.
+        If a curve is given twice or a volume is negative or not finite.
     """
     n = np.asarray(volumes, dtype=float)
     if not (np.isfinite(n) & (n >= 0)).all():
@@ -193,9 +192,9 @@ def prepare_study(
     Raises
     ------
     InputError
-        If a family is unknown or a curve is given twice.
+        If a curve is given twice.
     """
-    _check(curves, settings)
+    _check(curves)
     prepared = [prepare_curve(curve, settings) for curve in curves]
     noises, correlations, pools = _share_noise(curves, prepared)
     draws = _share_items(curves, prepared, settings)
@@ -306,12 +305,8 @@ def _replicate(job: CurveJob, settings: FitSettings, n: FloatArray) -> Replicate
     )
 
 
-def _check(curves: Sequence[CurveData], settings: FitSettings) -> None:
-    """Refuse unknown families and curves given twice."""
-    known = ", ".join(FAMILIES)
-    for name in settings.families or ():
-        if name not in FAMILIES:
-            raise InputError(f"unknown family {name!r}; known ones are {known}.")
+def _check(curves: Sequence[CurveData]) -> None:
+    """Refuse curves given twice."""
     seen: set[tuple[str, ...]] = set()
     for curve in curves:
         if curve.key in seen:

@@ -23,11 +23,11 @@ from dashboard.analysis.summary import give_label
 _FEW_VOLUMES = 3
 _FEW_RUNS = 4
 
-_ONE_SEED = (
-    "one seed everywhere: how much training runs differ is judged by the scatter around the curves"
-)
+_SCATTER = "how much training runs differ is judged by the scatter around the curves"
 _CONSTANT = "the constant was the only family fitted, and it presumes that nothing grows"
-_NO_SCATTER = "one seed everywhere, and too few volumes to see how much training runs differ"
+_NO_SCATTER = "too few volumes show a scatter that would tell how much training runs differ"
+_ONE_SEED = "one seed everywhere"
+_EQUAL_SEEDS = "seeds differ nowhere, since runs got all items right or none"
 
 
 def adjust_and_label(fits: Sequence[CurveFit], settings: FitSettings) -> tuple[CurveFit, ...]:
@@ -110,7 +110,9 @@ def _labelled(fit: CurveFit, settings: FitSettings, scatter: Scatter | None) -> 
     elif half is None:
         why = fit.reason or "no averaged curve is available"
     if label is not None and fit.noise in ONE_SEED:
-        label, reason = (None, _NO_SCATTER) if scatter is None else (label, _ONE_SEED)
+        why_scatter = _ONE_SEED if fit.n_seeds < 2 else _EQUAL_SEEDS
+        label = None if scatter is None else label
+        reason = f"{why_scatter}: {_NO_SCATTER if scatter is None else _SCATTER}"
     return replace(
         fit, label=label, label_reason=reason, half_gain_examples=half, half_gain_reason=why
     )

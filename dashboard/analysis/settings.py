@@ -48,7 +48,7 @@ class FitSettings:
     Raises
     ------
     InputError
-        If a value lies outside its range.
+        If a value lies outside its range, or a family is unknown.
     """
 
     level: float = 0.95
@@ -73,6 +73,14 @@ class FitSettings:
             if value is not None and not value > 0:
                 option = f"--{name.replace('_', '-')}"
                 raise InputError(f"{option} is {value:g}; give a positive number.")
+        if self.families is not None:
+            # Only a caller that names families pays for loading them.
+            from dashboard.analysis.families import FAMILIES
+
+            for family in self.families:
+                if family not in FAMILIES:
+                    known = ", ".join(FAMILIES)
+                    raise InputError(f"unknown family {family!r}; known ones are {known}.")
         if not 0 < self.fdr < 1:
             raise InputError(f"fdr is {self.fdr:g}; give a number between 0 and 1.")
         for value in self.predict:

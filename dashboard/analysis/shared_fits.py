@@ -60,7 +60,7 @@ def share_fits(curves: Sequence[CurveData], settings: FitSettings) -> StudyFits:
     Raises
     ------
     InputError
-        If a family is unknown or a curve is given twice.
+        If a curve is given twice.
     """
     # Levels, deltas and volumes to predict change what is read off a fit, not the fit.
     plain = FitSettings()

@@ -58,7 +58,7 @@ def fit_study(curves: Sequence[CurveData], settings: FitSettings | None = None) 
     Raises
     ------
     InputError
-        If a family is unknown or a curve is given twice.
+        If a curve is given twice.
 
     Notes
     -----

@@ -9,7 +9,8 @@ curves, so that rule itself is not tested here.
 from __future__ import annotations
 
 import time
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from dashboard.analysis.budget.power import (
     gain_weights,
     power_of,
 )
-from dashboard.analysis.budget.recommend import Option, recommend
+from dashboard.analysis.budget.recommend import Option, first_answer, recommend
+from dashboard.analysis.budget.solve import solve
 from dashboard.analysis.budget.spec import PlanSpec, build_problem
 from dashboard.analysis.budget.surface import SourceSurface
 from dashboard.analysis.curve_data import FloatArray
@@ -39,11 +41,10 @@ _GRID = np.concatenate([[0.0], np.geomspace(1, 256, 60)])
 
 
 def bench_budget(
-    n_worlds: int = 100,
+    n_worlds: int = 120,
     *,
     n_abilities: int = 6,
     n_replicates: int = 200,
-    n_resolved: int = 10,
     first_world: int = 0,
     alike: bool = False,
 ) -> dict[str, Any]:
@@ -57,17 +58,21 @@ def bench_budget(
     -------
     dict
         `uniform` and `own_plan`: mean stated P(better), share of worlds where the plan is truly
-        better, and the same by bins of the stated probability; `regret`: weighted score lost
-        against the truly best plan (mean, 90% quantile) beside the uniform plan's; `covered`: share
-        of 95% intervals of the weighted score and of the lead over uniform that hold the truth.
+        better (a plan that is the same counts half), and the same by bins of the stated
+        probability; `regret`: weighted score lost against the truly best plan (mean, 90% quantile)
+        beside the uniform plan's; `lead`: stated and true lead over the uniform plan; `covered`:
+        share of 95% intervals that hold the truth, of the weighted score, of the lead and of single
+        abilities' scores; `spent`: mean share of the budget.
     """
     began = time.perf_counter()
     stated: dict[str, list[float]] = {"uniform": [], "own_plan": []}
-    better: dict[str, list[bool]] = {"uniform": [], "own_plan": []}
+    better: dict[str, list[float]] = {"uniform": [], "own_plan": []}
     regret: list[float] = []
     regret_uniform: list[float] = []
     bias: list[float] = []
-    covered: dict[str, list[bool]] = {"score": [], "lead": []}
+    leads: list[tuple[float, float]] = []
+    spent: list[float] = []
+    covered: dict[str, list[bool]] = {"score": [], "lead": [], "ability": []}
     for world in range(first_world, first_world + n_worlds):
         rng = np.random.default_rng([_SEED, world])
         truths = draw_truths(n_abilities, rng, alike=alike)
@@ -84,7 +89,7 @@ def bench_budget(
             [Option(surface=surface, problem=problem)],
             own_plan=own,
             frontier=(),
-            n_resolved=n_resolved,
+            n_resolved=0,
         )
         plan = np.zeros(problem.cost.shape)
         for cell in found.allocation:
@@ -101,13 +106,17 @@ def bench_budget(
         true = weight * objective(truth, problem, np.stack([plan, problem.uniform(), own, best]))
         for name, comparison, value in zip(stated, found.versus, true[1:3], strict=True):
             stated[name].append(comparison.p_better)
-            better[name].append(bool(true[0] > value))
+            better[name].append((1 + float(np.sign(true[0] - value))) / 2)
         regret.append(float(true[3] - true[0]))
         regret_uniform.append(float(true[3] - true[1]))
         bias.append(found.score.estimate - float(true[0]))
         lead = found.versus[0].difference
+        leads.append((lead.estimate, float(true[0] - true[1])))
+        spent.append(found.spent / found.budget)
         covered["score"].append(found.score.low <= true[0] <= found.score.high)
         covered["lead"].append(lead.low <= true[0] - true[1] <= lead.high)
+        for row, value in zip(found.expected, truth.scores(plan), strict=True):
+            covered["ability"].append(bool(row.score.low <= value <= row.score.high))
     return {
         "worlds": n_worlds,
         "first_world": first_world,
@@ -117,6 +126,11 @@ def bench_budget(
         "regret": _summary(regret),
         "regret_of_uniform": _summary(regret_uniform),
         "score_bias": _summary(bias),
+        "lead": {
+            "stated": float(np.mean([stated for stated, _ in leads])),
+            "true": float(np.mean([true for _, true in leads])),
+        },
+        "spent": float(np.mean(spent)),
         "covered": {name: float(np.mean(hits)) for name, hits in covered.items()},
         "seconds": time.perf_counter() - began,
     }
@@ -124,8 +138,6 @@ def bench_budget(
 
 def bench_budget_speed(n_abilities: int = 10, n_replicates: int = 1000) -> dict[str, float]:
     """Time a whole answer, fits included, for many abilities and two sources."""
-    from dashboard.analysis.budget.recommend import first_answer
-
     rng = np.random.default_rng(_SEED)
     truths = draw_truths(n_abilities, rng)
     curves = simulate_study(
@@ -144,6 +156,33 @@ def bench_budget_speed(n_abilities: int = 10, n_replicates: int = 1000) -> dict[
         "fit_seconds": fitted - began,
         "first_answer_seconds": first - began,
         "whole_seconds": time.perf_counter() - began,
+    }
+
+
+def bench_brute_force(n_problems: int = 60, budget: int = 20) -> dict[str, float]:
+    """Compare the plans found on known curves with the best of all plans that there are.
+
+    Returns
+    -------
+    dict
+        `best_found`: share of problems of two abilities and two sources whose best plan was found;
+        `largest_loss`: weighted mean score that the worst one lost.
+    """
+    counts = np.array(list(product(range(budget + 1), repeat=4)), dtype=float)
+    every = counts[counts.sum(axis=1) <= budget].reshape(-1, 2, 2)
+    losses = []
+    for index in range(n_problems):
+        truth = true_surface(draw_truths(2, np.random.default_rng([_SEED, 1, index])))
+        problem = build_problem(PlanSpec(budget=budget), truth)
+        problem = replace(problem, least_gain=0.0)
+        found = solve(truth, problem)
+        best = float(objective(truth, problem, every).max())
+        losses.append((best - float(objective(truth, problem, found))) / 2)
+    return {
+        "problems": n_problems,
+        "plans": len(every),
+        "best_found": float(np.mean(np.array(losses) < 1e-9)),
+        "largest_loss": float(np.max(losses)),
     }
 
 
@@ -244,7 +283,7 @@ def _hill(start: float, gain: float, half: float, steep: float) -> Truth:
     return lambda n: start + gain * np.asarray(n) ** steep / (np.asarray(n) ** steep + half**steep)
 
 
-def _calibration(stated: list[float], better: list[bool]) -> dict[str, Any]:
+def _calibration(stated: list[float], better: list[float]) -> dict[str, Any]:
     """Return mean stated probability and observed share, overall and by bin."""
     p, hit = np.array(stated), np.array(better)
     edges = np.array([0.0, 0.6, 0.8, 0.9, 0.97, 1.0])

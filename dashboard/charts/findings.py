@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,16 +18,25 @@ from dashboard.charts.wording import (
     name_model,
     say_count,
     say_examples,
+    say_first,
     say_gain,
     say_interval,
     say_list,
     say_pace,
     say_score,
+    say_start,
     say_volume_kind,
 )
 
-# Until sources and sizes are compared with intervals, means must not pass for findings.
-_UNTESTED = "(plain means, not tested against noise)"
+if TYPE_CHECKING:
+    # Both load SciPy, which pages that only read results do without.
+    from dashboard.analysis.compare.results import SourceDifference
+    from dashboard.analysis.transfer.results import TransferCell
+
+# Means must not pass for findings: the page Scale tests what this only sums up.
+_UNTESTED = "(plain means; the Scale page tests them)"
+
+_MAX_MODELS = 5
 
 GROWING = frozenset({Label.RESPONSIVE, Label.SATURATING})
 
@@ -37,18 +47,6 @@ class Sentence:
 
     topic: str
     text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceComparison:
-    """Plain scores of two sources, paired by ability at the largest volume that both have."""
-
-    reference: str
-    other: str
-    n_examples: float
-    differences: Mapping[str, float]
-    reference_mean: float
-    other_mean: float
 
 
 def headline(curves: Sequence[CurveFit]) -> str:
@@ -96,7 +94,7 @@ def sentences(curves: Sequence[CurveFit]) -> list[Sentence]:
         said.append(
             Sentence(
                 topic="Largest gain",
-                text=f"{name_ability(most.ability)}, {gain} from {_first(most)} to {largest} "
+                text=f"{name_ability(most.ability)}, {gain} from {say_first(most)} to {largest} "
                 f"{say_volume_kind(most)}.",
             )
         )
@@ -149,78 +147,101 @@ def exam_sentence(curves: Sequence[CurveFit]) -> Sentence | None:
     growing = [curve for curve in exams if curve.label in GROWING]
     grow = "grows" if len(growing) == 1 else "grow"
     text = f"{len(growing)} of {say_count(len(exams), 'exam')} {grow} along"
-    gains = [curve.gain.estimate for curve in exams if curve.gain is not None]
-    if gains:
-        text += f" (mean gain {say_gain(float(np.mean(gains)), exams[0].response)})"
+    most = max(
+        (curve for curve in exams if curve.gain is not None),
+        key=lambda curve: curve.gain.estimate if curve.gain else 0.0,
+        default=None,
+    )
+    if most is not None:
+        gain = say_interval(most.gain, most.response, signed=True)
+        text += f"; most: {name_ability(most.ability)}, {gain}"
     return Sentence(topic="Out of domain", text=f"{text}.")
 
 
-def compare_sources(
-    curves: Sequence[CurveFit], base_model: str, reference: str
-) -> list[SourceComparison]:
-    """Pair every other source with `reference` by ability at the largest volume that both have.
-
-    Scores are means over seeds of what was observed; out-of-domain exams are left out.
-    """
-    mine = [c for c in curves if c.base_model == base_model and not c.out_of_domain]
-    by_source: dict[str, dict[str, CurveFit]] = {}
-    for curve in mine:
-        by_source.setdefault(curve.data_source, {})[curve.ability] = curve
-    results = []
-    for other in sorted(by_source.keys() - {reference}):
-        shared = [
-            ability for ability in by_source.get(reference, {}) if ability in by_source[other]
-        ]
-        volumes = [
-            _volumes(by_source[reference][ability]) & _volumes(by_source[other][ability])
-            for ability in shared
-        ]
-        common = set.intersection(*volumes) if volumes else set()
-        if not common or max(common) == 0:
-            continue
-        largest = max(common)
-        pairs = {
-            ability: (
-                mean_score(by_source[reference][ability], largest),
-                mean_score(by_source[other][ability], largest),
-            )
-            for ability in shared
-        }
-        results.append(
-            SourceComparison(
-                reference=reference,
-                other=other,
-                n_examples=largest,
-                differences={ability: a - b for ability, (a, b) in pairs.items()},
-                reference_mean=float(np.mean([a for a, _ in pairs.values()])),
-                other_mean=float(np.mean([b for _, b in pairs.values()])),
-            )
-        )
-    return results
-
-
-def source_sentence(comparison: SourceComparison, curve: CurveFit) -> Sentence:
-    """Put a comparison of sources into a sentence that claims no significance.
+def source_sentences(pairs: Sequence[SourceDifference], curve: CurveFit) -> list[Sentence]:
+    """Say, for each other source, in how many abilities which one is really better.
 
     Parameters
     ----------
-    comparison : SourceComparison
-        What to say.
+    pairs : sequence of SourceDifference
+        Paired tests of a whole study; those of the curve's base model and source are told, at the
+        largest volume that the abilities have in common, out-of-domain ones left out.
     curve : CurveFit
-        Any curve of the comparison, for the metric's unit.
+        Names base model and reference source.
     """
-    better = 1 if curve.higher_is_better else -1
-    ahead = sum(better * difference > 0 for difference in comparison.differences.values())
-    reference, other = (
-        say_score(mean, curve.response)
-        for mean in (comparison.reference_mean, comparison.other_mean)
+    mine = [
+        pair
+        for pair in pairs
+        if pair.base_model == curve.base_model
+        and pair.difference is not None
+        and not pair.out_of_domain
+    ]
+    said = []
+    for pair in dict.fromkeys((p.reference, p.data_source) for p in mine):
+        if curve.data_source not in pair:
+            continue
+        tested = [p for p in mine if (p.reference, p.data_source) == pair]
+        largest = max(p.n_examples for p in tested)
+        said.append(_source_sentence([p for p in tested if p.n_examples == largest], curve))
+    return said
+
+
+def _source_sentence(tested: Sequence[SourceDifference], curve: CurveFit) -> Sentence:
+    """Put the tests of two sources at one volume into a sentence."""
+    first = tested[0]
+    sure = [p for p in tested if p.significant and p.difference is not None]
+    counts = {
+        name: [p for p in sure if p.better == name] for name in (first.reference, first.data_source)
+    }
+    parts = [f"{name} is better in {len(won)}" for name, won in counts.items() if won]
+    text = (
+        f"{' and '.join(parts) or 'neither is shown to be better in any'} of "
+        f"{say_count(len(tested), 'ability', 'abilities')} at {say_examples(first.n_examples)} "
+        f"{say_volume_kind(curve)}"
     )
+    most = max(sure, key=lambda p: abs(p.difference.estimate) if p.difference else 0, default=None)
+    if most is not None and most.difference is not None:
+        text += f", most in {name_ability(most.ability)} ({_say_difference(most, curve)})"
     return Sentence(
-        topic=f"{comparison.reference.capitalize()} against {comparison.other}",
-        text=f"{reference} against {other} on average at {say_examples(comparison.n_examples)} "
-        f"{say_volume_kind(curve)}, {comparison.reference} ahead in {ahead} of "
-        f"{say_count(len(comparison.differences), 'ability', 'abilities')} {_UNTESTED}.",
+        topic=f"{first.reference.capitalize()} against {first.data_source}",
+        text=f"{text}; paired by test item, corrected over {say_count(first.n_tests, 'test')}.",
     )
+
+
+def _say_difference(pair: SourceDifference, curve: CurveFit) -> str:
+    """Return "human ahead by 12.3 points [8.0, 16.1]"."""
+    difference = pair.difference
+    assert difference is not None
+    estimate, ends = difference.estimate, (difference.low, difference.high)
+    if estimate < 0:
+        estimate, ends = -estimate, (-difference.high, -difference.low)
+    ahead = replace(difference, estimate=estimate, low=ends[0], high=ends[1])
+    size = say_interval(ahead, curve.response, signed=True).removeprefix("+")
+    return f"{pair.better} ahead by {size}"
+
+
+def transfer_sentence(cells: Sequence[TransferCell]) -> Sentence | None:
+    """Say how many pairs of abilities help or hurt each other; None without an estimate."""
+    pairs = [cell for cell in cells if not cell.own and cell.effect is not None]
+    if not pairs:
+        return None
+    helping = [cell for cell in pairs if cell.verdict == "helps"]
+    hurting = [cell for cell in pairs if cell.verdict == "hurts"]
+    text = (
+        f"of {say_count(len(pairs), 'pair')} of one ability's data and another's score, "
+        f"{len(helping)} help and {len(hurting)} hurt beyond answer format"
+    )
+    most = max(
+        helping or hurting,
+        key=lambda cell: abs(cell.effect.estimate) if cell.effect else 0,
+        default=None,
+    )
+    if most is not None:
+        text += (
+            f"; most: {name_ability(most.source_ability)} on {name_ability(most.target_ability)}, "
+            f"{say_interval(most.effect, most.response, signed=True)}"
+        )
+    return Sentence(topic="Transfer", text=f"{text}.")
 
 
 def scale_sentence(curves: Sequence[CurveFit], data_source: str) -> Sentence | None:
@@ -237,13 +258,19 @@ def scale_sentence(curves: Sequence[CurveFit], data_source: str) -> Sentence | N
     if not common or max(common) == 0:
         return None
     largest = max(common)
-    parts = []
-    for model, members in by_model.items():
-        any_curve = next(iter(members.values()))
-        mean = float(np.mean([mean_score(members[ability], largest) for ability in shared]))
-        parts.append(
-            f"{name_model(model, any_curve.n_params)} {say_score(mean, any_curve.response)}"
-        )
+    means = {
+        model: float(np.mean([mean_score(members[ability], largest) for ability in shared]))
+        for model, members in by_model.items()
+    }
+    parts = [
+        f"{name_model(model, next(iter(by_model[model].values())).n_params)} "
+        f"{say_score(mean, mine[0].response)}"
+        for model, mean in means.items()
+    ]
+    if len(parts) > _MAX_MODELS:
+        best = (max if mine[0].higher_is_better else min)(means, key=lambda model: means[model])
+        named = dict(zip(means, parts, strict=True))
+        parts = [f"{parts[0]} (smallest)", f"{parts[-1]} (largest)", f"{named[best]} (best)"]
     return Sentence(
         topic="Bigger base models",
         text=f"{', '.join(parts)} on average over {say_count(len(shared), 'ability', 'abilities')} "
@@ -261,11 +288,12 @@ def mean_score(curve: CurveFit, n_examples: float) -> float:
 def finding_rows(curves: Sequence[CurveFit]) -> list[dict[str, str]]:
     """Return the table of findings, one row an ability, as text."""
     rows = []
+    start = say_start(curves)
     for curve in curves:
         rows.append(
             {
                 "Ability": name_ability(curve.ability) + (" (exam)" if curve.out_of_domain else ""),
-                "Score at 0": say_interval(curve.score_first, curve.response),
+                f"Score at {start}": say_interval(curve.score_first, curve.response),
                 "At the largest volume": say_interval(curve.score_last, curve.response),
                 "Gain": say_interval(curve.gain, curve.response, signed=True),
                 "Label": f"{LABEL_STYLES[curve.label].glyph} {LABEL_WORDS[curve.label]}",
@@ -372,11 +400,6 @@ def growth_note(curves: Sequence[CurveFit]) -> str:
 def _names(curves: Sequence[CurveFit], label: Label) -> list[str]:
     """Return the names of the abilities with a label."""
     return [name_ability(curve.ability) for curve in curves if curve.label is label]
-
-
-def _first(curve: CurveFit) -> str:
-    """Return the volume at which a curve begins: 0, or the smallest for losses."""
-    return say_examples(float(curve.band.n_examples[0])) if curve.band is not None else "0"
 
 
 def _volumes(curve: CurveFit) -> set[float]:

@@ -27,6 +27,7 @@ from dashboard.charts.wording import (
     say_interval,
     say_pace,
     say_score,
+    say_start,
 )
 
 _ROW_HEIGHT = 25
@@ -124,10 +125,11 @@ def _lay_out(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray, h
             "fixedrange": True,
         },
     )
+    start = say_start(ordered)
     largest = max(float(np.max(curve.points.n_examples, initial=0)) for curve in ordered[:1])
     unit = " (points)" if percent else ""
     for x, text, anchor in (
-        (_SCORES[0], f"Score at 0 (○) and at {say_examples(largest)} examples (●)", "left"),
+        (_SCORES[0], f"Score at {start} (○) and {say_examples(largest)} examples (●)", "left"),
         (_GAINS[0], f"Gain{unit} with interval", "left"),
         (_PACE[0], "Pace (examples)", "left"),
     ):

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from dashboard.analysis import CurveFit, ResponseKind
 from dashboard.charts.axes import (
     VolumeAxis,
-    add_break_mark,
+    break_mark,
     plan_volume_axis,
     score_axis_layout,
     volume_axis_layout,
@@ -38,7 +38,7 @@ _TITLE_ROOM = 40
 _TICK_ROOM = 20
 _GROUP_ROOM = 34
 _COLUMN_GAP = 0.022
-_OUT_OF_DOMAIN = "Out of domain: exams that no training example belongs to, by total examples"
+_OUT_OF_DOMAIN = "Out of domain: exams"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +80,23 @@ def growth_figure(
     n_columns = min(n_columns, max(len(group.panels) for group in groups))
     slots, plot_height = _plan_slots(groups, n_columns)
     figure = go.Figure()
+    # Set at once: Plotly looks over a whole layout with every change of it.
+    axes: dict[str, object] = {}
+    strokes: list[dict[str, object]] = []
     for group, group_slots in zip(groups, slots, strict=True):
         for panel, slot in zip(group.panels, group_slots, strict=True):
             below = any(other.x == slot.x and other.y < slot.y for other in group_slots)
-            _add_axes(figure, group, slot, labels=not below)
-            add_panel(figure, panel, group.axis, slot, series)
+            axes |= _plan_axes(group, slot, labels=not below)
+            strokes += break_mark(group.axis, slot.xref, slot.yref)
+            add_panel(figure, panel, group.axis, slot, series, group.limits)
         if group.heading:
             _add_heading(figure, group.heading, group_slots[0])
+    figure.update_layout(axes, shapes=strokes)
     if len(series) > 1:
         _add_legend(figure, series.values())
     frame = Frame(
         title=title,
-        subtitle=_subtitle(curves),
+        subtitle=growth_subtitle(curves),
         note=note,
         left=40,
         axis_room=_TICK_ROOM + 16,
@@ -135,7 +140,9 @@ def plan_groups(curves: Sequence[CurveFit]) -> list[Group]:
             volumes = np.concatenate([curve.points.n_examples for curve in members])
             groups.append(
                 Group(
-                    heading=_OUT_OF_DOMAIN if out_of_domain else "",
+                    heading=f"{_OUT_OF_DOMAIN}, by {say_volume_kind(members[0])}"
+                    if out_of_domain
+                    else "",
                     panels=tuple(tuple(panel) for panel in panels.values()),
                     axis=plan_volume_axis(volumes),
                     limits=score_limits([c for c in curves if c.response is response]),
@@ -146,10 +153,17 @@ def plan_groups(curves: Sequence[CurveFit]) -> list[Group]:
 
 
 def score_limits(curves: Sequence[CurveFit]) -> tuple[float, float]:
-    """Return the score range that all panels share; accuracies start at 0."""
+    """Return the score range that all panels share; accuracies start at 0.
+
+    Runs left out of the fit don't stretch the range of losses: the base model's is often several
+    times as high as any other.
+    """
     lows, highs = [], []
     for curve in curves:
         known = np.isfinite(curve.points.score)
+        if curve.response is not ResponseKind.ACCURACY:
+            kept = known & np.array([reason is None for reason in curve.points.excluded])
+            known = kept if kept.any() else known
         stderr = np.nan_to_num(curve.points.stderr[known])
         lows.append(curve.points.score[known] - stderr)
         highs.append(curve.points.score[known] + stderr)
@@ -201,18 +215,15 @@ def _plan_slots(groups: Sequence[Group], n_columns: int) -> tuple[list[list[Slot
     return slots, height
 
 
-def _add_axes(figure: go.Figure, group: Group, slot: Slot, *, labels: bool) -> None:
-    """Give a panel its axes."""
+def _plan_axes(group: Group, slot: Slot, *, labels: bool) -> dict[str, object]:
+    """Return a panel's axes by their names in the layout."""
     suffix = "" if slot.number == 1 else str(slot.number)
     x_axis = volume_axis_layout(group.axis, show_labels=labels)
     y_axis = score_axis_layout(group.limits, percent=group.percent, show_labels=slot.left)
-    figure.update_layout(
-        {
-            f"xaxis{suffix}": {**x_axis, "domain": slot.x, "anchor": slot.yref},
-            f"yaxis{suffix}": {**y_axis, "domain": slot.y, "anchor": slot.xref},
-        }
-    )
-    add_break_mark(figure, group.axis, slot.xref, slot.yref)
+    return {
+        f"xaxis{suffix}": {**x_axis, "domain": slot.x, "anchor": slot.yref},
+        f"yaxis{suffix}": {**y_axis, "domain": slot.y, "anchor": slot.xref},
+    }
 
 
 def _add_legend(figure: go.Figure, series: Iterable[Series]) -> None:
@@ -250,12 +261,12 @@ def _add_heading(figure: go.Figure, heading: str, slot: Slot) -> None:
     )
 
 
-def _subtitle(curves: Sequence[CurveFit]) -> str:
+def growth_subtitle(curves: Sequence[CurveFit]) -> str:
     """Say what is measured against what, and what the marks mean."""
     metric = curves[0].metric.replace("_", " ")
     direction = "" if curves[0].higher_is_better else ", lower is better"
     x_kind = next((say_volume_kind(c) for c in curves if not c.out_of_domain), "examples in total")
     return (
-        f"Score on held-out questions ({metric}{direction}) against {x_kind} "
+        f"Held-out questions ({metric}{direction}) against {x_kind} "
         "(logarithmic beyond the axis break)"
     )

@@ -68,14 +68,16 @@ def add_panel(
     axis: VolumeAxis,
     slot: Slot,
     series: dict[tuple[str, str], Series],
+    limits: tuple[float, float],
 ) -> None:
-    """Draw one ability's curves."""
-    _add_chance(figure, panel, axis, slot)
+    """Draw one ability's curves between two scores; a run beyond them stands at the edge."""
+    add_chance(figure, panel, axis, slot)
     missing = [curve for curve in panel if not is_drawn(curve)]
     for curve in filter(is_drawn, panel):
-        _add_curve(figure, curve, axis, slot, series[curve.base_model, curve.data_source])
+        add_curve(figure, curve, axis, slot, series[curve.base_model, curve.data_source])
     for curve in panel:
-        _add_points(figure, curve, axis, slot, series[curve.base_model, curve.data_source])
+        style = series[curve.base_model, curve.data_source]
+        add_points(figure, curve, axis, slot, style, limits)
     for curve in missing[:1]:
         # The table of tests has the whole reason; a panel holds its first clause.
         reason = (curve.reason or STATUS_WORDS[curve.status]).split(";")[0]
@@ -124,7 +126,7 @@ def _mark(panel: Sequence[CurveFit], series: dict[tuple[str, str], Series]) -> s
     return f'<span style="font-size:{PANEL_TITLE_SIZE}px">{" ".join(marks)}</span>'
 
 
-def _add_chance(figure: go.Figure, panel: Sequence[CurveFit], axis: VolumeAxis, slot: Slot) -> None:
+def add_chance(figure: go.Figure, panel: Sequence[CurveFit], axis: VolumeAxis, slot: Slot) -> None:
     """Draw the score of a guesser."""
     levels = dict.fromkeys(c.chance_level for c in panel if c.chance_level is not None)
     for level in levels:
@@ -143,7 +145,7 @@ def _add_chance(figure: go.Figure, panel: Sequence[CurveFit], axis: VolumeAxis, 
         )
 
 
-def _add_curve(
+def add_curve(
     figure: go.Figure, curve: CurveFit, axis: VolumeAxis, slot: Slot, style: Series
 ) -> None:
     """Draw an averaged curve with its band."""
@@ -192,19 +194,58 @@ def _add_curve(
     )
 
 
-def _add_points(
-    figure: go.Figure, curve: CurveFit, axis: VolumeAxis, slot: Slot, style: Series
+def add_points(
+    figure: go.Figure,
+    curve: CurveFit,
+    axis: VolumeAxis,
+    slot: Slot,
+    style: Series,
+    limits: tuple[float, float],
 ) -> None:
-    """Draw a curve's runs: a small mark each with its error bar, a large one for their mean."""
+    """Draw a curve's runs: a small mark each with its error bar, a large one for their mean.
+
+    A run beyond the limits, such as the base model's loss, stands at the edge with its score.
+    """
     points = curve.points
-    known = np.isfinite(points.score)
+    known = np.isfinite(points.score) & np.isfinite(points.n_examples)
     offsets = _seed_offsets(points.seed) * (axis.limits[1] - axis.limits[0])
     x = axis.position(points.n_examples) + offsets
     kept = np.array([reason is None for reason in points.excluded], dtype=bool)
-    shared = {"xaxis": slot.xref, "yaxis": slot.yref, "legendgroup": style.name}
+    shared = {
+        "xaxis": slot.xref,
+        "yaxis": slot.yref,
+        "legendgroup": style.name,
+        "meta": curve.ability,
+    }
+    above = known & (points.score > limits[1])
+    outside = above | (known & (points.score < limits[0]))
+    if outside.any():
+        figure.add_trace(
+            go.Scatter(
+                x=x[outside],
+                y=np.where(above, limits[1], limits[0])[outside],
+                mode="markers+text",
+                name="off the scale",
+                showlegend=False,
+                cliponaxis=False,
+                marker={
+                    "symbol": [
+                        "triangle-up-open" if up else "triangle-down-open" for up in above[outside]
+                    ],
+                    "size": 8,
+                    "color": style.colour,
+                },
+                text=[say_score(score, curve.response) for score in points.score[outside]],
+                textposition="middle right",
+                textfont={"size": SMALL_SIZE - 1, "color": GREY},
+                customdata=[_describe_run(curve, i) for i in np.flatnonzero(outside).tolist()],
+                hovertemplate="%{customdata}<extra></extra>",
+                **shared,
+            )
+        )
     for mask, symbol, name in (
-        (known & kept, style.symbol, "runs"),
-        (known & ~kept, f"{style.symbol}-open", "excluded runs"),
+        (known & kept & ~outside, style.symbol, "runs"),
+        (known & ~kept & ~outside, f"{style.symbol}-open", "excluded runs"),
     ):
         if mask.any():
             figure.add_trace(

@@ -52,6 +52,9 @@ def cells_table(cells: pd.DataFrame, running: Mapping[str, WorkerState]) -> pd.D
             "now": doing,
             "label": cells["label"].to_numpy(),
             "failure": failure,
+            "excluded": [
+                reason if isinstance(reason, str) else "" for reason in cells["excluded_reason"]
+            ],
             "base_model": cells["base_model"].to_numpy(),
             "data_source": cells["data_source"].to_numpy(),
             "design": cells["design"].to_numpy(),
@@ -65,6 +68,7 @@ def cells_table(cells: pd.DataFrame, running: Mapping[str, WorkerState]) -> pd.D
             "steps": cells["n_optimizer_steps"].to_numpy(),
             "tokens": cells["n_tokens"].to_numpy(),
             "memory_mb": cells["peak_memory_bytes"].astype("Float64") / 1e6,
+            "cost": cells["cost"].to_numpy(),
             "train_loss": cells["train_loss"].to_numpy(),
             "git_commit": cells["git_commit"].to_numpy(),
             "data_hash": cells["data_hash"].to_numpy(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import plotly.graph_objects as go
 
@@ -32,9 +32,12 @@ SUBTITLE_SIZE = 14
 PANEL_TITLE_SIZE = 13
 SMALL_SIZE = 12
 
-# What one line of the note and the title holds on a page of usual width.
+# Figures on paper and in files are this wide, in pixels; a line of the note and of the title holds
+# so many characters there. On the screen the page writes both and breaks lines as it needs.
+EXPORT_WIDTH = 1040
 NOTE_CHARACTERS = 150
 TITLE_CHARACTERS = 105
+_FRAME = "frame"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,15 @@ def fade(colour: str, opacity: float) -> str:
     """Return a hex colour with an opacity in [0, 1], for bands."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTexts:
+    """What is written around a figure: the finding, measure and unit, source and uncertainty."""
+
+    title: str
+    subtitle: str
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +222,9 @@ def apply_frame(figure: go.Figure, frame: Frame, plot_height: int) -> go.Figure:
                 yshift=frame.top - 2 - top,
             )
         top += step * len(lines)
+    texts = FrameTexts(title=frame.title, subtitle=frame.subtitle, note=frame.note)
+    room = {"top": 34 * frame.legend + 8, "bottom": frame.axis_room + 6}
+    figure.update_layout(meta={_FRAME: asdict(texts) | room})
     if frame.note_lines:
         figure.add_annotation(
             text="<br>".join(escape(line) for line in frame.note_lines),
@@ -223,8 +238,17 @@ def apply_frame(figure: go.Figure, frame: Frame, plot_height: int) -> go.Figure:
     return figure
 
 
+def read_frame(figure: go.Figure) -> FrameTexts | None:
+    """Return the texts that `apply_frame` wrote around a figure; None without a frame."""
+    known = (figure.layout.meta or {}).get(_FRAME)
+    return known and FrameTexts(**{name: known[name] for name in ("title", "subtitle", "note")})
+
+
 def suit_screen(figure: go.Figure, *, dark: bool) -> go.Figure:
-    """Return a copy of a figure for a light or a dark page: clear background, readable text."""
+    """Return a copy for a light or dark page: clear background, no title, subtitle and note.
+
+    The page writes those itself, since lines of its own break on a phone.
+    """
     screen = go.Figure(figure)
     screen.update_layout(
         template="plotly_dark" if dark else "plotly_white",
@@ -232,7 +256,28 @@ def suit_screen(figure: go.Figure, *, dark: bool) -> go.Figure:
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font_color=_INK_ON_DARK if dark else _INK,
     )
+    known = (figure.layout.meta or {}).get(_FRAME)
+    if known:
+        margin = figure.layout.margin
+        outside = margin.t - known["top"] + margin.b - known["bottom"]
+        screen.layout.annotations = [
+            one
+            for one in screen.layout.annotations
+            if one.name not in ("title", "subtitle", "note")
+        ]
+        screen.update_layout(
+            height=figure.layout.height - outside,
+            margin={"t": known["top"], "b": known["bottom"]},
+            meta=None,
+        )
     return screen
+
+
+def suit_print(figure: go.Figure) -> go.Figure:
+    """Return a copy for files: on white, in fonts that every machine has a likeness of."""
+    printed = go.Figure(figure)
+    printed.update_layout(paper_bgcolor="white", plot_bgcolor="white", meta=None)
+    return printed
 
 
 def _at_left(frame: Frame) -> dict[str, object]:

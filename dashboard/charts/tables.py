@@ -124,6 +124,25 @@ def trend_tests_table(curves: Sequence[CurveFit]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def backtest_table(curves: Sequence[CurveFit]) -> pd.DataFrame:
+    """Return one row a curve, method and horizon: how well it predicted held-back volumes."""
+    rows = [
+        {
+            "base_model": curve.base_model,
+            "data_source": curve.data_source,
+            "method": one.family.replace("_", " "),
+            "times_as_far": one.horizon,
+            "mean_absolute_error": one.error,
+            "weight": one.weight,
+            "predictions_judged": one.n_predictions,
+        }
+        for curve in curves
+        for one in curve.backtest
+    ]
+    columns = ["base_model", "data_source", "method", "times_as_far", "mean_absolute_error"]
+    return pd.DataFrame(rows, columns=[*columns, "weight", "predictions_judged"])
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV; text that a spreadsheet would run as a formula is quoted off."""
     safe = {

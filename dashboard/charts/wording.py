@@ -34,6 +34,14 @@ INTERVAL_WORDS = {
     IntervalKind.BACKTEST: "errors made when larger volumes were predicted from smaller ones",
 }
 
+VOLUME_WORDS = {
+    "own": "examples per ability",
+    "total": "examples in total",
+    "tokens": "training tokens",
+    "steps": "optimizer steps",
+    "cost": "cost of training",
+}
+
 
 def name_ability(ability: str) -> str:
     """Return an ability's name for people: `role_play` is "role play"."""
@@ -88,7 +96,9 @@ def say_gain(gain: float, response: ResponseKind) -> str:
 
 
 def say_examples(n_examples: float) -> str:
-    """Return a number of examples: "1" or "2,560"; below ten with one decimal if it has one."""
+    """Return a volume: "1" or "2,560"; below ten with one decimal if it has one."""
+    if 0 < n_examples < 1:
+        return f"{n_examples:.2g}"
     if n_examples < 10 and n_examples != round(n_examples):
         return f"{n_examples:.1f}"
     return f"{n_examples:,.0f}"
@@ -116,7 +126,18 @@ def say_count(count: int, noun: str, plural: str | None = None) -> str:
 
 def say_volume_kind(curve: CurveFit) -> str:
     """Return what a curve's volumes count."""
-    return "examples in total" if curve.x_kind == "total" else "examples per ability"
+    return VOLUME_WORDS[curve.x_kind]
+
+
+def say_start(curves: Sequence[CurveFit]) -> str:
+    """Return the volume at which the curves begin, or "the start" where they differ."""
+    starts = {say_first(curve) for curve in curves if curve.score_first is not None}
+    return starts.pop() if len(starts) == 1 else "the start"
+
+
+def say_first(curve: CurveFit) -> str:
+    """Return the volume at which a curve begins: 0, or the smallest for losses."""
+    return say_examples(float(curve.band.n_examples[0])) if curve.band is not None else "0"
 
 
 def _minus(number: str) -> str:

@@ -34,3 +34,4 @@ def register_judge(judge: typer.Typer) -> None:
 def register_bench(bench: typer.Typer) -> None:
     """Add the benchmarks of analysis."""
     bench.command("statistics")(bench_command.bench_statistics)
+    bench.command("app")(bench_command.bench_app)

@@ -1,4 +1,4 @@
-"""`bench statistics`: simulated worlds with known truth, published figures, speed."""
+"""`bench statistics`: worlds with known truth, published figures; `bench app`: the app's speed."""
 
 from __future__ import annotations
 
@@ -38,3 +38,24 @@ def bench_statistics(
         )
         for figure, value, target in rows:
             print(f"{part}: {figure}: {value}" + (f" (target: {target})" if target else ""))
+
+
+def bench_app(
+    cells: Annotated[int, typer.Option(min=96, help="Runs of 10 abilities x 1,000 items.")] = 5000,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long the sessions stay.")] = 10.0,
+) -> None:
+    """Time the app in a real browser on a large workspace; writes docs/benchmarks.md.
+
+    Needs Chromium and playwright (extra `dev`); at 5,000 runs 8 GB of disk and half an hour.
+
+    Example: python cli.py bench app --cells 96 --minutes 1
+    """
+    from dashboard.bench.bench_app import measure_app
+    from warehouse.bench.report import write_section
+
+    figures = measure_app(cells, minutes, lambda text: print(text, file=sys.stderr))
+    write_section("app", figures.rows(), packages=("streamlit", "plotly", "duckdb"))
+    for figure, value, target in figures.rows():
+        print(f"{figure}: {value}" + (f" (target: {target})" if target else ""))
+    for error in dict.fromkeys(figures.errors):
+        print(f"error: {error}", file=sys.stderr)

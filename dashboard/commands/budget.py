@@ -65,6 +65,9 @@ def recommend(
     allow_unsupported: Annotated[
         bool, typer.Option("--allow-unsupported", help="Up to 4 times the largest observed volume.")
     ] = False,
+    spend_all: Annotated[
+        bool, typer.Option("--spend-all", help="Spend also where no gain is expected.")
+    ] = False,
     grid_out: Annotated[
         Path | None, typer.Option(help="Write the plan as a grid file for run-grid.")
     ] = None,
@@ -78,6 +81,7 @@ def recommend(
     Example: python cli.py recommend --base-model ladder-l --budget 1000 --target-score 0.6
     """
     import json
+    from dataclasses import replace
 
     from dashboard.commands import budget_answers as answers
 
@@ -94,6 +98,8 @@ def recommend(
         },
         own_plan,
     )
+    if spend_all:
+        spec = replace(spec, spend_all=True)
     if spec.budget is None and spec.budget_cost is None:
         if target_score is None:
             raise InputError(

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from dashboard.analysis.budget.next_run import (
 )
 from dashboard.analysis.budget.power import PowerDesign, PowerPlan, PowerQuestion, plan_power
 from dashboard.analysis.budget.results import (
+    FirstAnswer,
     ModelChoice,
     NextRuns,
     Recommendation,
@@ -47,7 +48,9 @@ from dashboard.analysis.serialise import from_plain, to_plain
 from dashboard.result_store import load_or_compute, result_key
 from warehouse.connection import latest_snapshot, open_latest
 from warehouse.errors import InputError
-from warehouse.workspace import open_workspace
+from warehouse.workspace import Workspace, open_workspace
+
+CurveFitter = Callable[..., tuple[list[PlannedCurve], list[LeftOut]]]
 
 
 @contextlib.contextmanager
@@ -85,30 +88,15 @@ def recommend(
     place = open_workspace(workspace)
     snapshot = latest_snapshot(place)
     with contextlib.closing(open_latest(snapshot.path)) as conn:
-        curves = evidence.load_planning_curves(conn, filters)
-        asked = {
-            "snapshot": snapshot.id,
-            "wanted": [curve.key for curve in curves.wanted],
-            "spec": to_plain(spec),
-            "target_score": target_score,
-            "allow_unsupported": allow_unsupported,
-        }
-        document = load_or_compute(
+        document = recommend_from(
+            conn,
             place,
-            "recommend",
-            result_key("recommend", curves.every, settings, asked),
-            lambda: {
-                "snapshot": snapshot.id,
-                **_recommend(
-                    conn,
-                    filters,
-                    curves,
-                    spec,
-                    settings,
-                    target_score=target_score,
-                    allow_unsupported=allow_unsupported,
-                ),
-            },
+            snapshot.id,
+            filters,
+            spec,
+            settings,
+            target_score=target_score,
+            allow_unsupported=allow_unsupported,
         )
         found = None
         if document["allocation"] is not None:
@@ -121,6 +109,58 @@ def recommend(
     return document, found
 
 
+def recommend_from(
+    conn: Any,
+    place: Workspace,
+    snapshot_id: str,
+    filters: evidence.Filters,
+    spec: PlanSpec,
+    settings: FitSettings,
+    *,
+    target_score: float | None = None,
+    allow_unsupported: bool = False,
+    fit: CurveFitter | None = None,
+    tell: Callable[[FirstAnswer], None] | None = None,
+) -> dict[str, Any]:
+    """Return the document of `recommend` on an open snapshot, from the store where it is known.
+
+    Parameters
+    ----------
+    fit : callable, optional
+        Fits the curves to plan with; the app keeps them between two budgets.
+    tell : callable, optional
+        Gets the quick answer while the rest is computed; it goes to stderr by default.
+    """
+    curves = evidence.load_planning_curves(conn, filters)
+    evidence.check_request(curves.wanted, spec, target_score)
+    asked = {
+        "snapshot": snapshot_id,
+        "wanted": [curve.key for curve in curves.wanted],
+        "spec": to_plain(spec),
+        "target_score": target_score,
+        "allow_unsupported": allow_unsupported,
+    }
+    return load_or_compute(
+        place,
+        "recommend",
+        result_key("recommend", curves.every, settings, asked),
+        lambda: {
+            "snapshot": snapshot_id,
+            **_recommend(
+                conn,
+                filters,
+                curves,
+                spec,
+                settings,
+                target_score=target_score,
+                allow_unsupported=allow_unsupported,
+                fit=fit or plan_curves,
+                tell=tell or _print_first,
+            ),
+        },
+    )
+
+
 def _recommend(
     conn: Any,
     filters: evidence.Filters,
@@ -130,10 +170,12 @@ def _recommend(
     *,
     target_score: float | None,
     allow_unsupported: bool,
+    fit: CurveFitter,
+    tell: Callable[[FirstAnswer], None],
 ) -> dict[str, Any]:
     """Fit, plan and describe."""
     print(f"Fitting growth curves ({len(curves.wanted)}) ...", file=sys.stderr)
-    planned, left_out = plan_curves(curves.every, curves.wanted, settings)
+    planned, left_out = fit(curves.every, curves.wanted, settings)
     excluded = [LeftOut(data=data, reason=reason) for data, reason in curves.left_out]
     found = None
     if spec.budget is not None or spec.budget_cost is not None:
@@ -142,7 +184,7 @@ def _recommend(
             conn, filters, planned, spec, settings, allow_unsupported=allow_unsupported
         )
         excluded += more
-        _print_first(planner.first_answer(options))
+        tell(planner.first_answer(options))
         own = own_plan(spec, options[0].surface)
         found = planner.recommend(options, own_plan=own, level=settings.level)
         found = replace(found, base_models=(*found.base_models, *not_possible))
@@ -204,9 +246,6 @@ def _options(
         surfaces = [found[name] for name in names]
         reach = [surface.supported for surface in surfaces]
         observed = [r / 4 if allow_unsupported else r for r in reach]
-    for name in spec.training_cost:
-        if name not in names:
-            raise InputError(f"--training-cost names {name!r}; known: {', '.join(names)}.")
     options, refused, last_error = [], [], None
     for surface, seen in zip(surfaces, observed, strict=True):
         paid = spec.training_cost.get(surface.base_model, 0.0)
@@ -232,7 +271,7 @@ def _options(
     return options, left_out, refused
 
 
-def _print_first(first: Any) -> None:
+def _print_first(first: FirstAnswer) -> None:
     """Tell the quick answer while the rest is computed."""
     cells = sorted((c for c in first.allocation if c.n_examples), key=lambda c: -c.n_examples)
     named = ", ".join(f"{c.n_examples:,} {c.data_source} {c.ability}" for c in cells[:5])
@@ -280,17 +319,46 @@ def suggest_next(
     place = open_workspace(workspace)
     snapshot = latest_snapshot(place)
     with contextlib.closing(open_latest(snapshot.path)) as conn:
-        curves = evidence.load_planning_curves(conn, filters)
-        for_runs = prices if price_per_hour is not None or spec.budget_cost is None else {}
-        studies = sorted({curve.study for curve in curves.wanted})
-        cost = evidence.load_run_cost(conn, studies, price_per_hour, for_runs)
+        return suggest_next_from(
+            conn,
+            place,
+            snapshot.id,
+            filters,
+            spec,
+            settings,
+            goal=Goal(goal),
+            at=at,
+            prices=prices,
+            price_per_hour=price_per_hour,
+        )
+
+
+def suggest_next_from(
+    conn: Any,
+    place: Workspace,
+    snapshot_id: str,
+    filters: evidence.Filters,
+    spec: PlanSpec,
+    settings: FitSettings,
+    *,
+    goal: Goal,
+    at: float | None = None,
+    prices: dict[str, float] | None = None,
+    price_per_hour: float | None = None,
+) -> tuple[dict[str, Any], NextRuns]:
+    """Return the document of `suggest-next` on an open snapshot, and the ranking."""
+    curves = evidence.load_planning_curves(conn, filters)
+    evidence.check_request(curves.wanted, spec)
+    for_runs = prices if price_per_hour is not None or spec.budget_cost is None else {}
+    studies = sorted({curve.study for curve in curves.wanted})
+    cost = evidence.load_run_cost(conn, studies, price_per_hour, for_runs or {})
     asked = {
-        "snapshot": snapshot.id,
+        "snapshot": snapshot_id,
         "wanted": [curve.key for curve in curves.wanted],
         "spec": to_plain(spec),
-        "goal": goal,
+        "goal": goal.value,
         "at": at,
-        "prices": for_runs,
+        "prices": for_runs or {},
         "price_per_hour": price_per_hour,
     }
 
@@ -302,8 +370,8 @@ def suggest_next(
         if goal == Goal.BUDGET:
             found = _rank_by_regret(planned, candidates, cost, spec)
         else:
-            found = rank_by_variance(planned, candidates, cost, goal=Goal(goal), at=at)
-        document: dict[str, Any] = {"snapshot": snapshot.id, "study": studies, **to_plain(found)}
+            found = rank_by_variance(planned, candidates, cost, goal=goal, at=at)
+        document: dict[str, Any] = {"snapshot": snapshot_id, "study": studies, **to_plain(found)}
         return document
 
     key = result_key("suggest-next", curves.every, settings, asked)
@@ -327,7 +395,7 @@ def _rank_by_regret(
     problem = build_problem(spec, surface)
     rows = np.arange(surface.n_replicates)
     plan, uniform = solve(surface, problem, rows), problem.uniform()
-    resolved, _ = resolve(surface, problem, plan, uniform, rows, 30)
+    resolved = resolve(surface, problem, [plan, uniform], rows, 30)
     # After a run one would move some of the budget, rarely to another plan altogether.
     near = [neighbours(problem, plan, problem.budget / parts) for parts in (32, 8)]
     plans: FloatArray = np.concatenate([[plan, uniform], resolved, *near])

@@ -139,8 +139,7 @@ def print_power(found: PowerPlan, document: dict[str, Any]) -> None:
     design = found.design
     seeds = sorted({point.n_seeds for point in found.table})
     table = Table(
-        title=f"Power to detect a {design.question.value} of {design.effect:+.3g} "
-        "(smallest detectable)",
+        title=f"Power to detect {design.what} (smallest detectable)",
         title_justify="left",
     )
     table.add_column("items", justify="right")

@@ -11,7 +11,8 @@ Row = dict[str, Any]
 def print_sources(console: Any, document: Row) -> None:
     """Print differences at the largest common volume, what an example is worth, and balance."""
     if not document["pairs"]:
-        console.print("Nothing to compare: no ability has curves of two data sources.")
+        reason = document.get("reason") or "the filters leave no pair of sources"
+        console.print(f"Nothing to compare: {reason}.", highlight=False, markup=False)
         return
     last = {_key(row, "data_source"): row for row in document["pairs"]}
     rate_of = {

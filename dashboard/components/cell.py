@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.training import has_loss, training_figure
+from dashboard.components.exclusion import show_exclusion
 from dashboard.components.figures import show_figure
 from dashboard.components.page import OpenStudy
 from dashboard.data import load_cells, load_training_log
@@ -25,6 +26,8 @@ _LINEAGE = (
     "template",
     "checkpoint_rule",
     "checkpoint_step",
+    "validation_loss",
+    "energy_joules",
     "data_hash",
     "git_commit",
     "started_at",
@@ -45,6 +48,10 @@ def show_cell(opened: OpenStudy) -> None:
     default = names[int(trained.to_numpy().argmax())]
     chosen = choose_one("cell", "Cell", names, default=default)
     cell = cells.iloc[names.index(chosen)]
+    excluded = cell["excluded_reason"]
+    show_exclusion(
+        opened, str(cell["cell_id"]), chosen, excluded if isinstance(excluded, str) else None
+    )
     reason = cell["failure_reason"]
     if isinstance(reason, str):
         st.text(f"Failed in stage {cell['failure_stage'] or 'unknown'}:")
@@ -57,6 +64,7 @@ def show_cell(opened: OpenStudy) -> None:
             name="training",
             alt=f"Training loss of {chosen}",
             table=lambda: log,
+            wide=False,
         )
     else:
         st.text("There is no training log: the cell was not trained, or not yet.")

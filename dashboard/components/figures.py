@@ -1,27 +1,37 @@
-"""A figure with its downloads."""
+"""A figure with what is written around it, its downloads and its link."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.charts.style import suit_screen
+from dashboard.charts.style import read_frame, suit_screen
 from dashboard.charts.tables import to_csv
+from dashboard.components.text import plain
+from dashboard.export.render import NO_BROWSER, FigureFormat, find_browser, render_figure
+from dashboard.state import page_link
 
-# Plotly's own toolbar saves the picture; the rest of it would only crowd the figure.
-_CONFIG = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-}
+# Streamlit's own full screen, and the downloads below, do the rest.
+_CONFIG = {"displayModeBar": False}
 
 
 def show_figure(
-    figure: go.Figure, *, name: str, alt: str, table: Callable[[], pd.DataFrame]
-) -> None:
-    """Draw a figure and offer its numbers as CSV and itself as a page of HTML.
+    figure: go.Figure,
+    *,
+    name: str,
+    alt: str,
+    table: Callable[[], pd.DataFrame],
+    selectable: bool = False,
+    wide: bool = True,
+) -> list[dict[str, Any]]:
+    """Draw a figure between its title and its note; offer downloads and a link under it.
+
+    Title, subtitle and note are read from the figure (`dashboard.charts.style.apply_frame`), so
+    the page and every file say the same.
 
     Parameters
     ----------
@@ -33,29 +43,81 @@ def show_figure(
         What the figure shows, for those who can't see it.
     table : callable
         Returns the numbers behind the figure; called only when somebody downloads them.
+    selectable : bool
+        Whether clicking a mark runs the page again.
+    wide : bool
+        Whether the figure needs a desk's width, so that it scrolls sideways on a phone; False for
+        one that was drawn for the screen's width (`dashboard.components.layout.is_narrow`).
+
+    Returns
+    -------
+    list of dict
+        The marks that were clicked (Plotly's `x`, `y`, `customdata`, `curve_number`, ...); empty
+        without `selectable`. Values come from the browser: compare them with what you know.
     """
-    config = {**_CONFIG, "toImageButtonOptions": {"format": "svg", "filename": name}}
+    texts = read_frame(figure)
+    if texts is not None:
+        st.subheader(plain(texts.title), anchor=False)
+        if texts.subtitle:
+            st.markdown(plain(texts.subtitle))
     screen = suit_screen(figure, dark=st.context.theme.type == "dark")
-    # Streamlit's own chart theme would grey the text that figures rest on.
-    st.plotly_chart(screen, key=f"figure-{name}", theme=None, config=config, alt=alt)
+    if selectable:
+        # A click chooses; it isn't meant to fade whatever it did not choose.
+        screen.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"})
+    with st.container(key=f"{'wide' if wide else 'fitted'}-{name}"):
+        shown = st.plotly_chart(
+            screen,
+            key=f"figure-{name}",
+            # Streamlit's own chart theme would grey the text that figures rest on.
+            theme=None,
+            config=_CONFIG,
+            alt=alt,
+            on_select="rerun" if selectable else "ignore",
+            selection_mode="points",
+        )
+    if texts is not None:
+        for line in filter(None, texts.note.split("\n")):
+            st.caption(plain(line))
+    _show_takeaways(figure, name, table)
+    # Without a selection it is the place of the chart that comes back.
+    return list(shown.selection.points) if isinstance(shown, dict) else []
+
+
+def _show_takeaways(figure: go.Figure, name: str, table: Callable[[], pd.DataFrame]) -> None:
+    """Offer files, which are made when somebody clicks, and the link."""
+    drawn = {"png": "Picture (PNG)", "svg": "Drawing (SVG)", "pdf": "Print (PDF)"}
     with st.container(horizontal=True):
-        st.download_button(
-            "Numbers (CSV)",
-            data=lambda: to_csv(table()),
-            file_name=f"{name}.csv",
-            mime="text/csv",
-            key=f"csv-{name}",
-            on_click="ignore",
-            type="tertiary",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "Figure (HTML)",
-            data=lambda: figure.to_html(include_plotlyjs=True, full_html=True),
-            file_name=f"{name}.html",
-            mime="text/html",
-            key=f"html-{name}",
-            on_click="ignore",
-            type="tertiary",
-            icon=":material/download:",
-        )
+        with st.popover("Download", icon=":material/download:", type="tertiary"):
+            if not _has_browser():
+                st.caption(plain(NO_BROWSER))
+                drawn = {}
+            for kind, label in (drawn | {"html": "Interactive (HTML)"}).items():
+                _offer(label, lambda kind=kind: _render(figure, kind), f"{name}.{kind}")
+            _offer("Numbers (CSV)", lambda: to_csv(table()), f"{name}.csv")
+        with st.popover("Copy link", icon=":material/link:", type="tertiary"):
+            st.caption("Restores this page, its filters and the snapshot.")
+            st.code(page_link(), language=None, wrap_lines=True)
+
+
+def _offer(label: str, make: Callable[[], bytes | str], file_name: str) -> None:
+    """Show one download."""
+    st.download_button(
+        label,
+        data=make,
+        file_name=file_name,
+        key=f"download-{file_name}",
+        on_click="ignore",
+        type="tertiary",
+        width="stretch",
+    )
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _has_browser() -> bool:
+    """Tell whether files that a browser draws can be offered."""
+    return find_browser() is not None
+
+
+def _render(figure: go.Figure, kind: str) -> bytes:
+    """Draw a figure's file."""
+    return render_figure(figure, FigureFormat(kind))

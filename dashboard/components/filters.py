@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.analysis import CurveFit
+from dashboard.charts.wording import VOLUME_WORDS
 from dashboard.components.page import OpenStudy
-from dashboard.data import load_ability_scores
+from dashboard.data import load_ability_scores, load_cells
+from dashboard.measure_evidence import MEASURES, SCORE, has_parses
 from dashboard.state import choose_many, choose_one
 
 PRIMARY = "primary"
@@ -23,6 +25,35 @@ def choose_metric(opened: OpenStudy) -> str | None:
         return None
     chosen = choose_one("metric", "Metric", [PRIMARY, *metrics])
     return None if chosen == PRIMARY else chosen
+
+
+def choose_volume_kind(opened: OpenStudy) -> str:
+    """Show the choice of what volumes count; return one of `dashboard.evidence.X_KINDS`.
+
+    Kinds that no run of the study has a figure for are left out.
+    """
+    cells = load_cells(opened.root, opened.snapshot_id, opened.study)
+    columns = {"tokens": "n_tokens", "steps": "n_optimizer_steps", "cost": "cost"}
+    kinds = [
+        kind
+        for kind in VOLUME_WORDS
+        if kind not in columns or (columns[kind] in cells and cells[columns[kind]].notna().any())
+    ]
+    words = {VOLUME_WORDS[kind]: kind for kind in kinds}
+    return words[choose_one("x", "Volume counted in", list(words))]
+
+
+def choose_measure(opened: OpenStudy) -> str:
+    """Show the choice of measure where replies were parsed; one of `MEASURES`."""
+    scores = load_ability_scores(opened.root, opened.snapshot_id, opened.study)
+    if not has_parses(scores):
+        return SCORE
+    return choose_one(
+        "measure",
+        "Measure",
+        MEASURES,
+        help="The score counts a reply that can't be parsed as wrong, or scores it by likelihood.",
+    )
 
 
 def models_of(curves: Sequence[CurveFit]) -> list[str]:

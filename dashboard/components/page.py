@@ -1,4 +1,4 @@
-"""What every page begins with: the workspace, its latest snapshot and the chosen study."""
+"""What every page begins with: the workspace, a snapshot of it and the chosen study."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.progress import show_progress
 from dashboard.components.text import plain
@@ -14,20 +15,39 @@ from dashboard.data import (
     WORKSPACE_VARIABLE,
     find_workspace,
     latest_snapshot_id,
+    list_snapshot_ids,
     load_status,
     load_studies,
     workspace_root,
 )
-from dashboard.state import choose_one
+from dashboard.state import LATEST, SNAPSHOT, choose_one, fix_in_link
 from warehouse.errors import GrowthpaceError
+from warehouse.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenStudy:
-    """A study of a snapshot, as a page shows it."""
+    """A study of a snapshot, as a page shows it.
+
+    Attributes
+    ----------
+    root : Path
+        Workspace.
+    snapshot_id : str
+        Snapshot that everything on the page is read from (`dashboard.data.open_snapshot`).
+    is_latest : bool
+        False where the reader, or a link, asked for an earlier snapshot.
+    study : str
+        The chosen study.
+    notice : str or None
+        What the study's grid says about its data.
+    n_cells, n_scored : int
+        Planned cells, and those with scores.
+    """
 
     root: Path
     snapshot_id: str
+    is_latest: bool
     study: str
     notice: str | None
     n_cells: int
@@ -41,7 +61,11 @@ class OpenStudy:
 
 
 def open_study() -> OpenStudy | None:
-    """Return the study to show; None after an empty state that says what to do next was shown."""
+    """Return the study to show; None after an empty state that says what to do next was shown.
+
+    Every page calls this first. It draws the choice of study and snapshot into the sidebar; both
+    are part of the link. A link to a snapshot that is gone opens the latest one and says so.
+    """
     workspace = find_workspace()
     if workspace is None:
         root = workspace_root()
@@ -49,21 +73,27 @@ def open_study() -> OpenStudy | None:
         st.text(f"No workspace at {root}.")
         _say_next(root, landed=False)
         return None
+    notices = st.container()
     try:
-        snapshot_id = latest_snapshot_id(workspace)
-        studies = None if snapshot_id is None else load_studies(workspace.root, snapshot_id)
+        latest = latest_snapshot_id(workspace)
+        if latest is None:
+            _show_no_results(workspace.root, None)
+            return None
+        with st.sidebar:
+            studies_place = st.container()
+            snapshot_id = _choose_snapshot(workspace, latest, notices)
+            st.caption(plain(f"Workspace {workspace.root}"))
+        studies = load_studies(workspace.root, snapshot_id)
     except GrowthpaceError as error:
         st.error(plain(str(error)))
         return None
-    if snapshot_id is None or studies is None or studies.empty:
+    if studies.empty:
         _show_no_results(workspace.root, snapshot_id)
         return None
-    with st.sidebar:
+    with studies_place:
         names = studies["study"].tolist()
-        newest = studies.sort_values("last_planned_at")["study"].iloc[-1]
-        study = choose_one("study", "Study", names, default=newest)
-        st.caption(plain(f"Workspace {workspace.root}"))
-        st.caption(plain(f"Snapshot {snapshot_id}"))
+        newest = studies.sort_values("last_planned_at", na_position="first")["study"].iloc[-1]
+        study = choose_one("study", "Study", names, default=newest, notices=notices)
     row = studies.set_index("study").to_dict("index")[study]
     notice = row["notice"] if isinstance(row["notice"], str) else None
     if notice:
@@ -71,11 +101,36 @@ def open_study() -> OpenStudy | None:
     return OpenStudy(
         root=workspace.root,
         snapshot_id=snapshot_id,
+        is_latest=snapshot_id == latest,
         study=study,
         notice=notice,
         n_cells=int(row["n_cells"]),
         n_scored=int(row["n_done"]),
     )
+
+
+def _choose_snapshot(workspace: Workspace, latest: str, notices: DeltaGenerator) -> str:
+    """Show the choice of snapshot; say where it is not the latest."""
+    chosen = choose_one(
+        SNAPSHOT,
+        "Snapshot",
+        [LATEST, *list_snapshot_ids(workspace)],
+        notices=notices,
+        help="Results as they were published; latest follows new ones.",
+    )
+    snapshot_id = latest if chosen == LATEST else chosen
+    if chosen == LATEST:
+        st.caption(plain(f"Latest: {latest}"))
+    elif chosen != latest:
+        notices.info(
+            plain(
+                f"These are the results of snapshot {chosen}; there are newer ones. The choice is "
+                "in the sidebar."
+            ),
+            icon=":material/history:",
+        )
+    fix_in_link(snapshot=snapshot_id)
+    return snapshot_id
 
 
 def show_no_scores(opened: OpenStudy) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.charts.runs import say_progress, say_worker
 from dashboard.components.text import plain
 from dashboard.data import latest_snapshot_id, load_status
+from dashboard.state import follow_latest
 from warehouse.records import Heartbeat
 from warehouse.workspace import Workspace
 
@@ -55,7 +56,9 @@ def show_progress(root: Path, snapshot_id: str | None, study: str | None) -> Non
         newest = latest_snapshot_id(Workspace(root=root))
         if newest != snapshot_id and newest is not None:
             # Figures that change under the reader's eyes would be worse than a click.
-            if snapshot_id is None or st.button("Show new results", icon=":material/refresh:"):
+            if snapshot_id is None or st.button(
+                "Show new results", icon=":material/refresh:", on_click=follow_latest
+            ):
                 st.rerun()
         elif bool(status.active_runs) != was_active:
             st.rerun()

@@ -1,19 +1,25 @@
-"""Growth: one panel an ability, points, curve, interval and chance on shared axes."""
+"""Growth: one panel an ability on shared axes, and one ability in full."""
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.analysis import CurveFit
 from dashboard.charts.findings import growth_note, growth_title
 from dashboard.charts.growth import ORDERS, growth_figure, order_curves
 from dashboard.charts.tables import families_table, points_table, trend_tests_table
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import (
+    choose_measure,
     choose_metric,
     choose_others,
     choose_reference,
+    choose_volume_kind,
     select_curves,
 )
+from dashboard.components.focus import follow_click, show_focus
+from dashboard.components.layout import is_narrow
 from dashboard.components.method import show_method
 from dashboard.components.page import OpenStudy, open_study, show_no_scores
 from dashboard.components.progress import show_progress
@@ -34,31 +40,56 @@ def show() -> None:
 
 
 def _show_curves(opened: OpenStudy) -> None:
-    """Show the panels, then the fits behind them and how they were computed."""
-    metric = choose_metric(opened)
-    fit = load_fit(opened.root, opened.snapshot_id, opened.study, metric)
-    reference_place, others_place, order_place = st.columns([4, 4, 2])
-    with reference_place:
-        model, source = choose_reference(fit.curves)
-    with others_place:
-        models, sources = choose_others(fit.curves, model, source)
-    with order_place:
-        order = choose_one("order", "Order", ORDERS)
+    """Show the panels, then one ability, then the fits behind them and how they were computed."""
+    curves_place = st.container()
+    with st.expander("Volume, measure, metric and order"):
+        places = st.columns(4)
+        with places[0]:
+            x = choose_volume_kind(opened)
+        with places[1]:
+            measure = choose_measure(opened)
+        with places[2]:
+            metric = choose_metric(opened)
+        with places[3]:
+            order = choose_one("order", "Order", ORDERS)
+    fit = load_fit(opened.root, opened.snapshot_id, opened.study, metric, x, measure)
+    if not fit.curves:
+        st.header("No run of this study has this measure")
+        return
+    with curves_place:
+        reference_place, others_place = st.columns(2)
+        with reference_place:
+            model, source = choose_reference(fit.curves)
+        with others_place:
+            models, sources = choose_others(fit.curves, model, source)
     curves = order_curves(select_curves(fit.curves, models, sources), order)
     if not curves:
         st.header("No run combines these base models and data sources")
         st.text("Choose others.")
         return
-    show_figure(
-        growth_figure(
-            curves, title=growth_title(curves), note=f"{growth_note(curves)}\n{opened.source_note}"
-        ),
+    chosen = (metric, x, measure, tuple(models), tuple(sources), order)
+    figure = _draw(opened, chosen, 2 if is_narrow() else 5, curves)
+    marks = show_figure(
+        figure,
         name="growth",
         alt=growth_title(curves),
         table=lambda: points_table(curves),
+        selectable=True,
+        wide=False,
     )
+    follow_click(marks, [trace.meta for trace in figure.data])
+    show_focus(opened, curves, metric=metric, x=x, measure=measure)
     with st.expander("Growth families: weights and status"):
         st.dataframe(families_table(curves), hide_index=True)
     with st.expander("Tests and noise of each curve"):
         st.dataframe(trend_tests_table(curves), hide_index=True)
     show_method(opened, fit, curves)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={OpenStudy: repr})
+def _draw(
+    opened: OpenStudy, chosen: tuple[object, ...], n_columns: int, _curves: list[CurveFit]
+) -> go.Figure:
+    """Draw the panels of what was chosen; a third of a second that a second look need not take."""
+    note = f"{growth_note(_curves)}\n{opened.source_note}"
+    return growth_figure(_curves, title=growth_title(_curves), note=note, n_columns=n_columns)

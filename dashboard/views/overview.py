@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.charts.findings import (
-    compare_sources,
     exam_sentence,
     finding_rows,
     fit_warnings,
@@ -15,10 +14,10 @@ from dashboard.charts.findings import (
     label_rule,
     scale_sentence,
     sentences,
-    source_sentence,
 )
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.tables import gains_table
+from dashboard.components.beyond import show_beyond, show_sentences
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, choose_reference, select_curves
 from dashboard.components.method import show_method
@@ -57,9 +56,9 @@ def _show_findings(opened: OpenStudy) -> None:
     ordered = sort_by_gain(chosen)
     st.header(plain(headline(ordered)))
     said = sentences(ordered)
-    said += [source_sentence(c, ordered[0]) for c in compare_sources(fit.curves, model, source)]
     said += filter(None, (scale_sentence(fit.curves, source), exam_sentence(ordered)))
-    st.markdown("\n".join(f"- **{plain(one.topic)}:** {plain(one.text)}" for one in said))
+    show_sentences(said)
+    beyond_place = st.container()
     show_figure(
         gains_figure(
             ordered,
@@ -74,3 +73,8 @@ def _show_findings(opened: OpenStudy) -> None:
     st.dataframe(finding_rows(ordered), hide_index=True, height="content", column_config=_COLUMNS)
     show_coverage(opened, fit_warnings(fit.curves))
     show_method(opened, fit, ordered)
+    # Last, since a first comparison takes seconds and everything else is there by then.
+    with beyond_place:
+        told = {curve.key for curve in ordered}
+        rest = [curve for curve in fit.curves if curve.key not in told]
+        show_beyond(opened, [*ordered, *rest], metric)

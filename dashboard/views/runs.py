@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts.runs import (
@@ -24,6 +25,7 @@ _COLUMNS = {
     "label": st.column_config.TextColumn("Cell", width="medium", pinned=True),
     "now": st.column_config.TextColumn("Now", width="medium"),
     "failure": st.column_config.TextColumn("Failure", width="medium"),
+    "excluded": st.column_config.TextColumn("Excluded", width="medium", help="Why; by a user"),
     "base_model": st.column_config.TextColumn("Base model"),
     "data_source": st.column_config.TextColumn("Source"),
     "design": st.column_config.TextColumn("Design"),
@@ -37,11 +39,14 @@ _COLUMNS = {
     "steps": st.column_config.NumberColumn("Steps", help="Optimizer steps really run"),
     "tokens": st.column_config.NumberColumn("Tokens", format="localized"),
     "memory_mb": st.column_config.NumberColumn("Peak memory (MB)", format="%.0f"),
+    "cost": st.column_config.NumberColumn("Cost", help="As the grid prices its hardware"),
     "train_loss": st.column_config.NumberColumn("Train loss", format="%.3f"),
     "git_commit": st.column_config.TextColumn("Commit"),
     "data_hash": st.column_config.TextColumn("Data hash"),
     "cell_id": st.column_config.TextColumn("Cell id"),
 }
+# Columns that are left out where they would be empty.
+_OPTIONAL = ("now", "failure", "excluded", "cost")
 
 
 def show() -> None:
@@ -62,7 +67,7 @@ def _show_table(opened: OpenStudy, wanted: list[str]) -> None:
     table = cells_table(cells, running_cells(load_status(opened.root).active_runs))
     st.header(plain(say_counts(count_states(table))))
     shown = table[table["state"].isin(wanted)]
-    hidden = [name for name in ("now", "failure") if not shown[name].astype(bool).any()]
+    hidden = [name for name in _OPTIONAL if not shown[name].map(_says_something).any()]
     st.dataframe(
         shown,
         hide_index=True,
@@ -71,3 +76,8 @@ def _show_table(opened: OpenStudy, wanted: list[str]) -> None:
         key="cells",
         placeholder="—",
     )
+
+
+def _says_something(value: object) -> bool:
+    """Tell whether a cell of a table holds a text or a number."""
+    return value != "" and not pd.isna(value)

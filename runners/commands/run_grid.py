@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from runners.commands.run_grid_output import GridDisplay, show_outcome, show_plan
+from warehouse.errors import WorkError
 from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from runners.executors import Executor
     from runners.plan import RunPlan
     from warehouse.workspace import Workspace
 
@@ -21,8 +23,19 @@ def run_grid(
     workspace: Annotated[
         Path, typer.Option(help="Folder that holds everything written.")
     ] = DEFAULT_WORKSPACE,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where workers run: here, or on a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster; default: RAY_ADDRESS, else one on this machine."),
+    ] = None,
     max_parallel: Annotated[
         int | None, typer.Option(min=1, help="Workers at most; default: one a core or GPU.")
+    ] = None,
+    disk_quota: Annotated[
+        float | None,
+        typer.Option(min=0, help="GB that the workspace may grow to; default: the grid's quota."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells, run none.")] = False,
     retry_failed: Annotated[
@@ -39,40 +52,44 @@ def run_grid(
     """
     import tempfile
 
-    from runners.hardware import detect_hardware
+    from runners.forecast import check_disk, check_memory, disk_bytes, memory_needs, plan_phases
     from runners.orchestrate import Orchestrator
     from runners.plan import make_plan
-    from warehouse.errors import WorkError
     from warehouse.workspace import Workspace, open_workspace
 
-    hardware = detect_hardware()
     if dry_run:
+        place = _executor(executor, ray_address, Workspace(root=workspace))
         # A dry run leaves nothing behind, not even the data that it has to look at.
         with tempfile.TemporaryDirectory() as scratch:
             plan = make_plan(
-                grid, Workspace(root=workspace), hardware, Path(scratch), convert=False
+                grid, Workspace(root=workspace), place.hardware, Path(scratch), convert=False
             )
-            runner = Orchestrator(
-                plan,
-                Workspace(root=workspace),
-                max_parallel=max_parallel,
-                retry_failed=retry_failed,
-            )
-            show_plan(plan, runner, retry_failed=retry_failed, json_output=json_output)
+            # Its workers are those of the hardware that it is planned for.
+            place.hardware = plan.hardware
+            phases = plan_phases(plan, plan.pending(retry_failed=retry_failed), place, max_parallel)
+            place.close()
+            show_plan(plan, phases, json_output=json_output)
         return
-    place = open_workspace(workspace, create=True)
-    plan = make_plan(grid, place, hardware, place.data)
-    if plan.pending(retry_failed=retry_failed):
-        _check_overlap(plan, place)
+    where = open_workspace(workspace, create=True)
+    place = _executor(executor, ray_address, where)
+    plan = make_plan(grid, where, place.hardware, where.data)
     with GridDisplay() as display:
         runner = Orchestrator(
             plan,
+            where,
             place,
             max_parallel=max_parallel,
             retry_failed=retry_failed,
             fail_fast=fail_fast,
             on_progress=display.update,
+            on_note=display.note,
         )
+        if runner.phases:
+            quota = disk_quota or plan.spec.resources.disk_quota_gb
+            check_disk(where, disk_bytes(runner.phases, plan.spec, plan.data.n_test_items), quota)
+            check_memory(memory_needs(plan, runner.phases), plan.hardware)
+            _check_public_tasks(plan)
+            _check_overlap(plan, where)
         progress = runner.run()
     show_outcome(plan, progress, json_output=json_output)
     if progress.failures or (plan.failed and not retry_failed):
@@ -81,6 +98,34 @@ def run_grid(
             f"{len(progress.failures) or len(plan.failed)} cells failed"
             + (f", first {first.label} while {first.stage}: {first.reason}" if first else "")
             + "; python cli.py status lists them, --retry-failed tries them again."
+        )
+
+
+def _executor(name: str, ray_address: str | None, workspace: Workspace) -> Executor:
+    """Return the place where workers run."""
+    from runners.hardware import detect_hardware
+
+    if name == "ray":
+        from runners.executors.ray_cluster import RayExecutor
+
+        return RayExecutor(workspace, detect_hardware(), ray_address)
+    from runners.executors.local import LocalExecutor
+
+    return LocalExecutor(workspace, detect_hardware())
+
+
+def _check_public_tasks(plan: RunPlan) -> None:
+    """Load lm-eval's own tasks before anything is trained; what is missing is said now."""
+    tasks = plan.spec.evaluation.public_tasks
+    if tasks:
+        from runners.public_tasks import load_public_tasks
+        from runners.template import TEMPLATES
+
+        folder = plan.spec.scoring.task_folder
+        load_public_tasks(
+            tasks,
+            template=TEMPLATES.get(plan.spec.template),
+            task_folder=None if folder is None else Path(folder),
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runners.orchestrate import Orchestrator, Progress
+    from runners.forecast import MemoryNeed, Phase
     from runners.plan import RunPlan
+    from runners.progress import Progress
     from warehouse.records import WorkerState
 
 
@@ -37,6 +39,10 @@ class GridDisplay:
         """Stop drawing."""
         self._bar.stop()
 
+    def note(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     def update(self, progress: Progress, states: list[WorkerState]) -> None:
         """Redraw; called a few times a second."""
         eta = progress.eta_seconds
@@ -56,15 +62,22 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def show_plan(
-    plan: RunPlan, runner: Orchestrator, *, retry_failed: bool, json_output: bool
-) -> None:
-    """Print the cells of a dry run with the forecast of time and disk."""
+def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> None:
+    """Print the cells of a dry run with the forecast of time, disk, memory and money."""
     import json
 
-    todo = plan.pending(retry_failed=retry_failed)
-    seconds = sum(plan.seconds[cell.record.cell_id] for cell in todo) / runner.n_workers
-    disk = plan.disk_bytes(todo, runner.n_workers)
+    from runners import forecast
+
+    n_pending = sum(len(phase.cells) for phase in phases)
+    n_workers = max((phase.n_workers for phase in phases), default=0)
+    seconds = forecast.run_seconds(phases, plan.seconds)
+    hours = forecast.unit_hours(phases, plan.seconds)
+    disk = forecast.disk_bytes(phases, plan.spec, plan.data.n_test_items)
+    needs = forecast.memory_needs(plan, phases)
+    n_gpus = plan.hardware.n_gpus
+    resources = plan.spec.resources
+    price = resources.price_per_gpu_hour if n_gpus else resources.price_per_core_hour
+    cost = None if price is None else price * hours
     if json_output:
         document = {
             "study": plan.spec.study,
@@ -81,11 +94,21 @@ def show_plan(
                 for cell in plan.cells
             ],
             "n_cells": len(plan.cells),
-            "n_pending": len(todo),
-            "n_workers": runner.n_workers,
+            "n_pending": n_pending,
+            "n_workers": n_workers,
             "estimated_seconds": round(seconds, 1),
+            "estimated_gpu_hours" if n_gpus else "estimated_core_hours": round(hours, 3),
             "estimated_disk_bytes": disk,
+            "estimated_cost": cost,
+            "memory": [_memory_document(need) for need in needs],
+            "formulas": {
+                "time": forecast.TIME_FORMULA,
+                "disk": forecast.DISK_FORMULA,
+                "memory": forecast.MEMORY_FORMULA,
+            },
         }
+        if cost is None:
+            document["reason"] = {"estimated_cost": "the grid gives no price in resources"}
         print(json.dumps(document))
         return
     from rich.box import SIMPLE_HEAD
@@ -109,10 +132,49 @@ def show_plan(
         )
     console = Console()
     console.print(table)
-    console.print(
-        f"{len(todo)} cells to run, about {_duration(seconds)} on {runner.n_workers} workers "
-        f"(a guess before the first run: 6 N D over a typical speed), about {disk / 1e6:.0f} MB of "
-        "disk. Nothing was run."
+    unit, speed = "core-hours", f"{forecast.CPU_FLOPS_PER_CORE:.0e} FLOP/s a worker"
+    if n_gpus:
+        unit, speed = "GPU-hours", f"{resources.gpu_tflops:g} TFLOP/s a GPU"
+    lines = [
+        f"{n_pending} cells to run, about {_duration(seconds)} on {n_workers} workers: "
+        f"{hours:.2f} {unit}" + ("" if cost is None else f", {cost:.2f} at {price:g} each") + ".",
+        f"  {forecast.TIME_FORMULA}; here {speed}.",
+        f"About {disk / 1e9:.2f} GB of disk.",
+        f"  {forecast.DISK_FORMULA}.",
+        *(_memory_line(need, "GPU" if n_gpus else "rank") for need in needs),
+        *([f"  {forecast.MEMORY_FORMULA}."] if needs else []),
+        "Nothing was run.",
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _memory_document(need: MemoryNeed) -> dict[str, object]:
+    """Return a memory need as `--json` prints it."""
+    found = need.sharding.forecast
+    return {
+        "base_model": need.base_model,
+        "ranks": need.ranks,
+        "zero_stage": need.sharding.zero_stage,
+        "offload": need.sharding.offload,
+        "micro_batch_size": need.sharding.micro_batch_size,
+        "bytes_per_rank": found.total if found else None,
+        "host_bytes_per_rank": found.host if found else None,
+        "fits": need.sharding.fits,
+        "reason": None if found else "the amount of memory is not known",
+        "states_only": need.states_only,
+    }
+
+
+def _memory_line(need: MemoryNeed, device: str) -> str:
+    sharding, found = need.sharding, need.sharding.forecast
+    if found is None:
+        return f"{need.base_model}: the memory of this machine is not known."
+    parts = "weights, gradients and optimizer alone" if need.states_only else "in all"
+    verdict = {True: "fits", False: "does not fit", None: "may or may not fit"}[sharding.fits]
+    return (
+        f"{need.base_model}: {found.total / 1e9:.1f} GB on each {device}, {parts} "
+        f"({need.ranks} ranks, ZeRO {sharding.zero_stage}, offload {sharding.offload}, micro-batch "
+        f"{sharding.micro_batch_size}); {verdict}."
     )
 
 

@@ -1,39 +1,52 @@
 """Let the teacher answer the synthetic questions: ``python -m runners.ladder.teach``.
 
-The teacher is the ladder's smallest model, fine-tuned on a few curated examples of each ability. It
-chooses where a question lists what may be answered (the likeliest option or letter) and *writes*
-every other answer itself, word by word: open-ended replies too. Nothing is checked or corrected.
-Answers are stored with a hash of the questions in ``teacher_answers.json.gz``. It takes about a
-minute.
+The teacher is the ladder's smallest model, fine-tuned on a few curated examples of each ability.
+What it answers is made by ``synthesize`` (mode ``answers``), as any synthetic data is: it chooses
+where a question lists what may be answered (the likeliest option or letter) and *writes* every
+other answer itself, word by word: open-ended replies too. Nothing is checked or corrected, and
+questions of one template stay. Answers are stored with provenance and a hash of the questions
+in ``teacher_answers.json.gz``. It takes about a minute. With ``--folder`` the teacher, the
+questions and the data stay, and ``python cli.py synthesize`` makes the same data from them.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import random
+import tempfile
+from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_utils import PreTrainedModel
 
+from runners.base_models import resolve_base_model
 from runners.demo_abilities import LETTERS, Question
 from runners.demo_data import (
     TEACHER_ANSWERS,
     curated_questions,
     questions_digest,
     synthetic_questions,
+    to_item,
 )
+from runners.doit_format import read_doit_folder
+from runners.grid_spec import BaseModelSpec
 from runners.ladder.shapes import LADDER, LADDER_FOLDER
+from runners.synthesize.run import Synthesis, read_seeds, synthesize
+from runners.synthesize.spec import Mode, SynthesisSpec
+from runners.synthesize.teachers import LocalTeacher
 
 N_EXAMPLES = 64
 """Curated examples of each ability that the teacher is fine-tuned on."""
 N_EPOCHS = 4
 BATCH_SIZE = 16
 LEARNING_RATE = 2e-3
-MAX_NEW_TOKENS = 14
 IGNORED = -100
+
+SPEC = SynthesisSpec(mode=Mode.ANSWERS, max_new_tokens=14, max_similarity=1.0, keep_cut_off=True)
 
 
 def prompt_of(question: Question) -> str:
@@ -77,43 +90,67 @@ def fine_tune(
     model.eval()
 
 
-@torch.no_grad()
-def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, question: Question) -> str:
-    """The model's answer: the likeliest option where options are listed, else what it writes."""
-    prompt = tokenizer(prompt_of(question), return_tensors="pt").input_ids
-    options = question.options or (LETTERS if question.rule == "single_choice" else ())
-    if options:
-        logits = model(input_ids=prompt).logits[0, -1]
-        return max(options, key=lambda option: logits[tokenizer(option).input_ids[0]].item())
-    written = model.generate(
-        prompt,
-        attention_mask=torch.ones_like(prompt),
-        do_sample=False,
-        min_new_tokens=1,
-        max_new_tokens=MAX_NEW_TOKENS,
-        bad_words_ids=[[token] for token in tokenizer.convert_tokens_to_ids(["<user>", "<pad>"])],
-    )
-    return tokenizer.decode(written[0, prompt.shape[1] :], skip_special_tokens=True)
+def write_questions(folder: Path, questions: dict[str, list[Question]]) -> None:
+    """Write the questions as seeds; single choice lists its letters, which the teacher chooses of.
+
+    Their right answers are there, since the format wants one; no teacher sees them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for ability, some in questions.items():
+        lines = []
+        for question in some:
+            options = LETTERS if question.rule == "single_choice" else question.options
+            document = to_item(question, ability) | {"options": list(options)}
+            lines.append(json.dumps(document) + "\n")
+        (folder / f"{ability}_questions.jsonl").write_text("".join(lines), "ascii")
+
+
+def save_teacher(folder: Path) -> None:
+    """Fine-tune the teacher and save it as a checkpoint, weights in float32."""
+    torch.manual_seed(0)
+    source = LADDER_FOLDER / LADDER[0].name
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    curated = curated_questions(seed=0)["full"]
+    fine_tune(model, tokenizer, [one for some in curated.values() for one in some[:N_EXAMPLES]])
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def let_teacher_answer(teacher: Path, seeds: Path, folder: Path) -> Synthesis:
+    """Make the synthetic data: as `synthesize` with the options that `SPEC` and the next line say.
+
+    One question at a time: padding moves likelihoods by rounding errors, which may turn a choice.
+    """
+    spec = BaseModelSpec(name="teacher", path=str(teacher))
+    model = LocalTeacher(resolve_base_model(spec, folder), batch_size=1)
+    return synthesize(SPEC, model, read_seeds(seeds, ()), folder)
 
 
 def main() -> None:
     """Fine-tune the teacher, let it answer, and store its answers."""
-    torch.manual_seed(0)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="keep teacher, questions and data here")
+    kept = parser.parse_args().folder
     torch.set_num_threads(1)
-    folder = LADDER_FOLDER / LADDER[0].name
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    curated = curated_questions(seed=0)["full"]
-    fine_tune(model, tokenizer, [one for some in curated.values() for one in some[:N_EXAMPLES]])
     questions = synthetic_questions()
-    answers = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        place = kept or Path(scratch)
+        save_teacher(place / "teacher")
+        write_questions(place / "questions", questions)
+        made = let_teacher_answer(place / "teacher", place / "questions", place / "data")
+        items = read_doit_folder(place / "data", scored=False)
+    answers = {ability: [item.gold for item in items[ability]] for ability in questions}
     for ability, some in questions.items():
-        answers[ability] = [answer(model, tokenizer, question) for question in some]
         wrong = sum(
             given != question.answer for given, question in zip(answers[ability], some, strict=True)
         )
         print(f"{ability}: {wrong / len(some):.0%} differ from the right answer", flush=True)
-    stored = {"questions_sha256": questions_digest(questions), "answers": answers}
+    stored = {
+        "questions_sha256": questions_digest(questions),
+        "answers": answers,
+        "provenance": made.provenance,
+    }
     # mtime=0 keeps the file's bytes a function of its content.
     TEACHER_ANSWERS.write_bytes(gzip.compress(json.dumps(stored).encode(), mtime=0))
 

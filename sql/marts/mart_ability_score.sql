@@ -93,12 +93,22 @@ scores AS (
     GROUP BY cell_id, ability, metric
 ),
 
+-- Judges score for one study: another that shares the cell may ask other judges.
+study_scores AS (
+    SELECT cells.study, scores.*
+    FROM cells
+    INNER JOIN scores USING (cell_id)
+    UNION ALL BY NAME
+    SELECT *, true AS higher_is_better
+    FROM stg_judge_score
+),
+
 final AS (
     SELECT
         cells.study,
         cells.cell_id,
         cells.label,
-        scores.ability,
+        study_scores.ability,
         cells.base_model,
         cells.n_params,
         cells.data_source,
@@ -114,28 +124,28 @@ final AS (
         END AS n_examples_own,
         cells.n_examples_total,
         cells.seed,
-        scores.metric,
-        scores.score,
-        scores.stderr,
-        scores.n_items,
-        scores.n_scored,
-        scores.parse_rate,
-        scores.chance_level,
-        scores.chance_level_uniform,
-        scores.higher_is_better,
-        coalesce(list_contains(studies.out_of_domain, scores.ability), false) AS out_of_domain,
+        study_scores.metric,
+        study_scores.score,
+        study_scores.stderr,
+        study_scores.n_items,
+        study_scores.n_scored,
+        study_scores.parse_rate,
+        study_scores.chance_level,
+        study_scores.chance_level_uniform,
+        study_scores.higher_is_better,
+        coalesce(list_contains(studies.out_of_domain, study_scores.ability), false) AS out_of_domain,
         CASE
-            WHEN scores.score IS NULL
-                THEN coalesce(scores.missing_reason, 'no item carries a score')
+            WHEN study_scores.score IS NULL
+                THEN coalesce(study_scores.missing_reason, 'no item carries a score')
         END AS missing_reason,
         exclusions.reason AS excluded_reason,
-        scores.item_hash
+        study_scores.item_hash
     FROM cells
     INNER JOIN studies USING (study)
     INNER JOIN done USING (cell_id)
-    INNER JOIN scores USING (cell_id)
+    INNER JOIN study_scores USING (study, cell_id)
     LEFT JOIN exclusions USING (cell_id)
-    LEFT JOIN own ON own.cell_id = cells.cell_id AND own.ability = scores.ability
+    LEFT JOIN own ON own.cell_id = cells.cell_id AND own.ability = study_scores.ability
 )
 
 SELECT *

@@ -12,6 +12,14 @@ from tests.dashboard.made_study import StudyShape, land_study, make_workspace, s
 from warehouse.workspace import Workspace, open_workspace
 
 
+@pytest.fixture(scope="session", autouse=True)
+def local_server() -> None:
+    """Let pages believe what dashboard/.streamlit says, which only a server reads."""
+    from streamlit import config
+
+    config.set_option("server.address", "localhost")
+
+
 @pytest.fixture(scope="session")
 def full_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two studies; in the first a cell failed and one is pending."""

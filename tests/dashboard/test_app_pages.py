@@ -7,14 +7,21 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard.components.access import is_local
+from dashboard.components.exclusion import run_exclude
 from dashboard.data import WORKSPACE_VARIABLE
+from tests.dashboard.made_study import make_workspace, small_shape
+from warehouse.connection import latest_snapshot, open_latest
+from warehouse.queries import load_cells
 from warehouse.records import Heartbeat, WorkerState
 from warehouse.workspace import Workspace
 
@@ -56,6 +63,13 @@ def messages(app: AppTest) -> str:
     elements = (*app.markdown, *app.text, *app.header, *app.caption)
     elements += (*app.warning, *app.info, *app.error)
     return "\n".join(element.value for element in elements)
+
+
+def load_first_cell(workspace: Workspace) -> str:
+    """Return the id of the first trained cell."""
+    with closing(open_latest(workspace)) as conn:
+        cells = load_cells(conn)
+    return str(cells.loc[cells["design"] != "base", "cell_id"].iloc[0])
 
 
 def beat(workspace: Workspace, **changes: object) -> None:
@@ -106,7 +120,7 @@ def test_overview_answers_first(run_page: RunPage, full_workspace: Workspace) ->
     said = messages(app)
     for topic in ("Largest gain", "Human against synthetic", "Bigger base models"):
         assert topic in said
-    assert "not tested against noise" in said
+    assert "paired by test item" in said
     findings = app.dataframe[0].value
     assert findings["Ability"].tolist()[-1] == "ceval physician fshot (exam)"
     assert {"Score at 0", "Gain", "Label"} <= set(findings.columns)
@@ -158,7 +172,8 @@ def test_growth_draws_and_explains(run_page: RunPage, full_workspace: Workspace)
     assert not app.exception
     assert app.multiselect(key="more_sources").value == ["synthetic"]
     assert app.get("plotly_chart")
-    families, tests, method = (table.value for table in app.dataframe)
+    backtest, families, tests, method = (table.value for table in app.dataframe)
+    assert {"method", "mean_absolute_error", "weight"} <= set(backtest)
     assert set(families["data_source"]) == {"human", "synthetic"}
     assert {"weight", "status", "parameters"} <= set(families.columns)
     assert "q_value" in tests.columns
@@ -196,6 +211,118 @@ def test_runs_shows_a_failed_cell_as_text(run_page: RunPage, full_workspace: Wor
     assert not app.exception
     assert any("<b>here</b>" in block.value for block in app.code)
     assert any("no training log" in text.value for text in app.text)
+
+
+# --- Snapshots and links ----------------------------------------------------------------------
+
+
+def test_link_pins_a_snapshot(run_page: RunPage, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w", small_shape(volumes=(4,), seeds=(0,), n_items=20))
+    earlier = latest_snapshot(workspace).id
+    cell = load_first_cell(workspace)
+    assert run_exclude(workspace.root, cell, "--undo; $(touch x) <b>", undo=False) is None
+    latest = latest_snapshot(workspace).id
+    assert latest != earlier
+    app = run_page(workspace.root)
+    assert app.selectbox(key="snapshot").value == "latest"
+    assert "1 cell excluded by a user" in messages(app)
+    assert any("--undo; $(touch x) <b>" in text.value for text in app.text)
+    app = run_page(workspace.root, snapshot=earlier)
+    assert not app.exception
+    assert "excluded" not in messages(app)
+    assert any("there are newer ones" in one.value for one in app.info)
+    app.selectbox(key="snapshot").set_value("latest").run()
+    assert "1 cell excluded by a user" in messages(app)
+
+
+@pytest.mark.parametrize(
+    "asked", ["20250101T000000000000Z-000000000000", "../../work", "'; DROP TABLE x; --"]
+)
+def test_link_to_a_snapshot_that_is_gone_opens_the_latest(
+    run_page: RunPage, one_point_workspace: Workspace, asked: str
+) -> None:
+    app = run_page(one_point_workspace.root, snapshot=asked)
+    assert not app.exception
+    assert not app.error
+    assert "which is not here" in app.warning[0].value
+    assert app.selectbox(key="snapshot").value == "latest"
+
+
+def test_copied_link_names_snapshot_and_choices(
+    run_page: RunPage, one_point_workspace: Workspace
+) -> None:
+    app = run_page(one_point_workspace.root, "growth", status="failed", more_sources="synthetic")
+    link = next(block.value for block in app.code if "?" in block.value)
+    asked = parse_qs(link.partition("?")[2], keep_blank_values=True)
+    assert asked["snapshot"] == [latest_snapshot(one_point_workspace).id]
+    assert asked["study"] == ["quickstart"]
+    assert asked["more_sources"] == ["synthetic"]
+    assert asked["more_models"] == [""], "none is a choice too"
+    assert "status" not in asked, "filters of other pages have no place in it"
+
+
+# --- What volumes count, measures, one ability ------------------------------------------------
+
+
+def test_growth_by_tokens_and_by_parse_rate(run_page: RunPage, full_workspace: Workspace) -> None:
+    app = run_page(full_workspace.root, "growth", study="quickstart", x="training tokens")
+    assert not app.exception
+    assert "against training tokens" in messages(app)
+    app.selectbox(key="x").set_value("examples in total").run()
+    assert not app.exception
+    assert "against examples in total" in messages(app)
+
+
+def test_growth_focuses_on_the_ability_of_the_link(
+    run_page: RunPage, full_workspace: Workspace
+) -> None:
+    app = run_page(
+        full_workspace.root, "growth", study="quickstart", ability="role_play", ahead="true"
+    )
+    assert not app.exception
+    assert any(title.startswith("Role play") for title in headings(app))
+    assert "predicted beyond the data" in messages(app)
+
+
+def test_runs_refuses_to_change_where_it_may_not(
+    run_page: RunPage, full_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = run_page(full_workspace.root, "runs", study="quickstart")
+    assert app.text_input[0].label == "Reason"
+    monkeypatch.setenv("GROWTHPACE_READ_ONLY", "1")
+    app = run_page(full_workspace.root, "runs", study="quickstart")
+    assert not app.text_input
+    assert any("started read-only" in text.value for text in app.text)
+
+
+def test_exclusion_needs_a_reason(run_page: RunPage, full_workspace: Workspace) -> None:
+    app = run_page(full_workspace.root, "runs", study="quickstart")
+    next(button for button in app.button if button.label == "Exclude").click().run()
+    assert "needs its reason" in app.error[0].value
+
+
+def test_app_that_listens_to_others_says_so(
+    run_page: RunPage, one_point_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.components.access.is_local", lambda address: False)
+    app = run_page(one_point_workspace.root)
+    assert "asks nobody to sign in" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("", False),
+        (None, False),
+        ("0.0.0.0", False),
+        ("results.example.org", False),
+    ],
+)
+def test_only_loopback_addresses_are_local(address: str | None, local: bool) -> None:
+    assert is_local(address) is local
 
 
 # --- Without results --------------------------------------------------------------------------
@@ -292,7 +419,7 @@ def test_failed_fits(
     curves = [make_failed_curve(ability, study="quickstart") for ability in ("code", "role_play")]
     fit = StudyFit(curves=tuple(curves), run_noise=(), analysis_version="test")
     for view in ("overview", "growth"):
-        monkeypatch.setattr(f"dashboard.views.{view}.load_fit", lambda *arguments: fit)
+        monkeypatch.setattr(f"dashboard.views.{view}.load_fit", lambda *arguments, **options: fit)
     app = run_page(full_workspace.root, page, study="quickstart")
     assert not app.exception
     if page == "overview":

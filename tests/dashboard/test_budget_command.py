@@ -162,6 +162,27 @@ def test_the_tables_name_the_plan_the_scores_and_what_was_left_out(workspace) ->
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--target-score", "50"),
+        ("--budget", "9", "--weight", "cooking=1"),
+        ("--budget", "9", "--available", "web=1"),
+        ("--budget", "9", "--min", "human:cooking=1"),
+        ("--budget-cost", "9", "--cost", "human=1", "--training-cost", "gpt=1"),
+    ],
+)
+def test_names_and_targets_are_checked_before_anything_is_fitted(
+    workspace, monkeypatch, arguments
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("fitted")
+
+    monkeypatch.setattr("dashboard.commands.budget_answers.plan_curves", refuse)
+    result = run("recommend", workspace, *SMALL, *ONE_MODEL, *arguments)
+    assert isinstance(result.exception, InputError)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "Give a budget"),
@@ -179,6 +200,8 @@ def test_the_tables_name_the_plan_the_scores_and_what_was_left_out(workspace) ->
         (("--budget", "50", "--ability", "cooking"), "--ability 'cooking' is not in"),
         (("--budget", "50", "--ability", "ceval_physician_fshot"), "no growth curve over an"),
         (("--budget", "50", "--training-cost", "gpt=3"), "--training-cost"),
+        (("--budget", "50", "--weight", "cooking=3"), "--weight names 'cooking'"),
+        (("--target-score", "50"), "accuracies lie between 0 and 1, so give 0.5 for 50%"),
         (("--budget", "50", "--grid-out", "out.yaml"), "a study that a grid file planned"),
         (("--budget", "50", "--grid-out", "no/such/out.yaml"), "can't be written"),
     ],

@@ -54,3 +54,16 @@ def test_break_is_marked_only_where_there_is_one(volumes: list[float], n_strokes
     figure = go.Figure()
     add_break_mark(figure, plan_volume_axis(volumes), "x", "y")
     assert len(figure.layout.shapes) == n_strokes
+
+
+def test_volumes_of_their_own_get_round_ticks_and_a_visible_zero() -> None:
+    tokens = [0, *np.linspace(1_234, 2_345_678, 40)]
+    axis = plan_volume_axis(tokens)
+    assert axis.volumes == (0.0, 10_000.0, 100_000.0, 1_000_000.0)
+    low, high = axis.limits
+    assert low < axis.position(0.0) < axis.position(1_234.0)
+    assert axis.position(2_345_678.0) < high
+    layout = volume_axis_layout(axis, show_labels=True)
+    assert layout["ticktext"] == ["0", "10k", "100k", "1M"]
+    wide = volume_axis_layout(plan_volume_axis([0.01, 0.02, 0.04]), show_labels=True, wide=True)
+    assert wide["ticktext"] == ["0.01", "0.02", "0.04"]

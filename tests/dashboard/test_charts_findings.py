@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from dashboard.analysis import IntervalKind, Label, ResponseKind
+from dashboard.analysis.compare.results import PairStatus, SourceDifference
+from dashboard.analysis.transfer.results import TransferCell, Verdict
 from dashboard.charts.findings import (
-    compare_sources,
     exam_sentence,
     finding_rows,
     fit_warnings,
@@ -19,7 +20,8 @@ from dashboard.charts.findings import (
     label_rule,
     scale_sentence,
     sentences,
-    source_sentence,
+    source_sentences,
+    transfer_sentence,
 )
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.runs import cells_table, say_duration
@@ -75,30 +77,81 @@ def test_sentences_carry_intervals() -> None:
 def test_exams_are_counted_apart() -> None:
     said = exam_sentence(make_study())
     assert said is not None
-    assert said.text == "0 of 3 exams grow along (mean gain +9 points)."
+    assert said.text == ("0 of 3 exams grow along; most: ceval planner, +14.0 points [9.5, 18.5].")
     assert exam_sentence([make_curve()]) is None
 
 
-def test_sources_are_paired_at_the_largest_common_volume() -> None:
-    human = [make_curve("code", last=0.6), make_curve("math", last=0.4)]
-    synthetic = [
-        make_curve("code", last=0.5, data_source="synthetic"),
-        make_curve("math", last=0.45, data_source="synthetic"),
-        make_curve("ethics", last=0.9, data_source="synthetic"),
+def pair(ability: str, ahead: float, **changes: object) -> SourceDifference:
+    """A paired test of human against synthetic data."""
+    fields = {
+        "study": "demo",
+        "ability": ability,
+        "base_model": "ladder-l",
+        "n_params": 900_000,
+        "data_source": "synthetic",
+        "reference": "human",
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "x_kind": "own",
+        "out_of_domain": False,
+        "n_examples": 256.0,
+        "n_runs_reference": 2,
+        "n_runs": 2,
+        "score_reference": 0.6,
+        "score": 0.6 - ahead,
+        "difference": interval(ahead, 0.03),
+        "stderr": 0.015,
+        "p_value": 0.001,
+        "q_value": 0.002,
+        "n_tests": 12,
+        "better": "human" if ahead > 0 else "synthetic",
+        "significant": abs(ahead) > 0.03,
+        "status": PairStatus.OK,
+        "reason": None,
+    }
+    return SourceDifference(**(fields | changes))
+
+
+def test_sources_are_told_by_their_paired_tests_at_the_largest_volume() -> None:
+    pairs = [
+        pair("code", 0.1),
+        pair("math", -0.2),
+        pair("ethics", 0.02),
+        pair("code", 0.9, n_examples=64.0),
+        pair("exam", 0.9, out_of_domain=True),
+        pair("code", 0.9, base_model="ladder-s"),
     ]
-    (comparison,) = compare_sources([*human, *synthetic], "ladder-l", "human")
-    assert comparison.n_examples == 256
-    assert dict(comparison.differences) == pytest.approx({"code": 0.1, "math": -0.05})
-    said = source_sentence(comparison, human[0])
+    (said,) = source_sentences(pairs, make_curve())
     assert said.topic == "Human against synthetic"
-    assert "50.0% against 47.5%" in said.text
-    assert "ahead in 1 of 2 abilities" in said.text
-    assert "not tested against noise" in said.text
+    assert said.text == (
+        "human is better in 1 and synthetic is better in 1 of 3 abilities at 256 examples per "
+        "ability, most in math (synthetic ahead by 20.0 points [17.0, 23.0]); paired by test item, "
+        "corrected over 12 tests."
+    )
 
 
-def test_sources_without_a_common_ability_are_not_compared() -> None:
-    curves = [make_curve("code"), make_curve("math", data_source="synthetic")]
-    assert compare_sources(curves, "ladder-l", "human") == []
+def test_sources_that_no_test_tells_apart() -> None:
+    (said,) = source_sentences([pair("code", 0.01)], make_curve())
+    assert said.text.startswith("neither is shown to be better in any of 1 ability")
+    assert source_sentences([pair("code", 0.01, difference=None)], make_curve()) == []
+    assert source_sentences([pair("code", 0.1)], make_curve(data_source="third")) == []
+
+
+def test_transfer_is_told_by_its_verdicts() -> None:
+    fields = {field.name: None for field in dataclasses.fields(TransferCell)}
+    fields |= {"own": False, "response": ACCURACY, "effect": interval(0.08, 0.02)}
+    helps = fields | {
+        "source_ability": "math", "target_ability": "code", "verdict": Verdict.HELPS,
+    }  # fmt: skip
+    other = fields | {"verdict": Verdict.NOT_SHOWN}
+    own = fields | {"own": True, "verdict": Verdict.HELPS}
+    said = transfer_sentence([TransferCell(**one) for one in (helps, other, own)])
+    assert said is not None
+    assert said.text == (
+        "of 2 pairs of one ability's data and another's score, 1 help and 0 hurt beyond answer "
+        "format; most: math on code, +8.0 points [6.0, 10.0]."
+    )
+    assert transfer_sentence([TransferCell(**own)]) is None
 
 
 def test_bigger_models_are_listed_by_size() -> None:
@@ -272,7 +325,8 @@ def test_table_of_no_cells_is_empty() -> None:
     columns = (
         "cell_id label status failure_stage failure_reason n_attempts base_model data_source "
         "design volume_setting n_examples_total seed wall_seconds train_seconds score_seconds "
-        "n_optimizer_steps n_tokens peak_memory_bytes train_loss git_commit data_hash"
+        "n_optimizer_steps n_tokens peak_memory_bytes cost train_loss git_commit data_hash "
+        "excluded_reason"
     ).split()
     assert cells_table(pd.DataFrame(columns=columns), {}).empty
 

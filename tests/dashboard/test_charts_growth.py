@@ -133,9 +133,7 @@ def test_panels_of_a_group_share_axes_and_exams_have_their_own_volumes() -> None
     inside, exam = figure.layout.xaxis, figure.layout.xaxis11
     assert inside.ticktext == ("0", "4", "16", "64", "256")
     assert exam.ticktext == ("0", "40", "160", "640", "2,560")
-    assert notes(figure, "group") == [
-        "Out of domain: exams that no training example belongs to, by total examples"
-    ]
+    assert notes(figure, "group") == ["Out of domain: exams, by examples in total"]
 
 
 def test_losses_have_their_own_scale() -> None:

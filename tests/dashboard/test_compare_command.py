@@ -167,7 +167,7 @@ def test_wrong_calls_are_one_clear_sentence(
 def test_one_source_and_one_model_are_nothing_to_compare(tmp_path: Path) -> None:
     shape = small_shape(sources=("human",), models=("ladder-s",), abilities=("code",), exams=())
     place = make_workspace(tmp_path / "one", shape)
-    assert "no ability has curves of two data sources" in run(place, "sources").stdout
+    assert "only 'human' has growth curves" in run(place, "sources").stdout
     assert "no ability has curves of two base models" in run(place, "scales").stdout
 
 

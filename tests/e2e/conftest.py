@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from dashboard.data import WORKSPACE_VARIABLE
 from runners.grid_spec import SHIPPED_GRIDS
@@ -24,6 +24,8 @@ from tests.dashboard.made_study import make_workspace, small_shape
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 START_SECONDS = 120
+DESK: ViewportSize = {"width": 1280, "height": 720}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 # The names that scripts/install_chromium.sh takes for an installed browser.
 BROWSER_NAMES = (
     "chromium",
@@ -39,6 +41,8 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # The name that docs/security.md gives the app behind a proxy.
+    "--host-resolver-rules=MAP results.example.org 127.0.0.1",
 ]
 
 
@@ -50,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         folder / "workspace",
         small_shape(fails=lambda cell: cell.label == "ladder-s human 256/ability seed 1"),
     )
-    with _served(workspace.root, folder) as address:
+    with served(workspace.root, folder) as address:
         yield address
 
 
@@ -67,15 +71,16 @@ def demonstration_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     workspace = folder / "workspace"
     command = [sys.executable, str(APP.parents[1] / "cli.py"), "run-grid", str(grid)]
     subprocess.run([*command, "--workspace", str(workspace)], check=True, timeout=400)
-    with _served(workspace, folder) as address:
+    with served(workspace, folder) as address:
         yield address
 
 
 @contextmanager
-def _served(workspace: Path, folder: Path) -> Iterator[str]:
+def served(workspace: Path, folder: Path, *options: str, port: int | None = None) -> Iterator[str]:
     """Run the app from a folder that is not the repository's; yield its address."""
-    port = _free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    command += options
     environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace)}
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -83,7 +88,7 @@ def _served(workspace: Path, folder: Path) -> Iterator[str]:
             command, cwd=folder, env=environment, stdout=output, stderr=output
         )
     try:
-        _wait_for(f"http://localhost:{port}/_stcore/health", process, log)
+        wait_for(port, process, log, path="/_stcore/health")
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
@@ -107,26 +112,34 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab at the size of a small laptop."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 720})
+    opened = browser.new_page(viewport=DESK)
     opened.set_default_timeout(90_000)
     yield opened
     opened.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(
+    port: int, process: subprocess.Popen[bytes], log: Path, *, path: str | None = None
+) -> None:
+    """Wait until a server listens, and answers at `path` where one is given."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
+            with socket.create_connection(("localhost", port), timeout=2):
+                pass
+            if path is not None:
+                with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=2):
+                    pass
+            return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise RuntimeError(f"The app did not start: {log.read_text('utf-8', 'replace')[-2000:]}")
+    raise RuntimeError(f"It did not start: {log.read_text('utf-8', 'replace')[-2000:]}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from tests.e2e.conftest import DESK, PHONE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -16,6 +19,8 @@ CURVES = """() => [...document.querySelectorAll(".js-plotly-plot path.js-line")]
     const bends = (path.getAttribute("d").match(/[LCQ]/g) || []).length;
     return box.width > 50 && box.height > 0 && stroke >= 1.5 && bends > 5;
 }).length"""
+PAGES = ["Overview", "Growth", "Scale", "Human and synthetic", "Transfer", "Budget"]
+PAGES += ["Runs", "Items", "Judge", "SQL"]
 # A first fit may share two cores with everything else.
 TIMEOUT_MS = 90_000
 expect.set_options(timeout=TIMEOUT_MS)
@@ -45,7 +50,7 @@ def test_from_opening_to_a_drawn_curve_and_the_runs(page: Page, server: str) -> 
     )
     page.goto(server)
     links = page.locator('a[data-testid="stSidebarNavLink"]')
-    expect(links).to_contain_text(["Overview", "Growth", "Runs"])
+    expect(links).to_contain_text(PAGES)
     expect(links.first).to_be_visible()
     expect(page.get_by_text("A demonstration on generated data.").first).to_be_visible()
     expect(page.locator("h2").first).to_contain_text("abilities of ladder-l")
@@ -83,11 +88,99 @@ def test_link_restores_page_and_filters(page: Page, server: str) -> None:
 def test_numbers_behind_a_figure_can_be_taken_away(page: Page, server: str) -> None:
     page.goto(f"{server}/growth")
     wait_for_curves(page, 1)
+    page.get_by_role("button", name="Download").first.click()
     with page.expect_download() as taken:
         page.get_by_role("button", name="Numbers (CSV)").click()
     assert taken.value.suggested_filename == "growth.csv"
     header = taken.value.path().read_text("utf-8").splitlines()[0]
     assert header.startswith("study,ability,base_model,data_source,metric,kind,n_examples,score")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_from_opening_to_the_figure_of_the_flattest_ability(
+    browser: Browser, server: str, size: ViewportSize
+) -> None:
+    context = browser.new_context(viewport=size)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(server)
+    title = page.locator("h3", has_text=re.compile("^From .* in .* to .* in "))
+    expect(title).to_be_visible()
+    found = re.match(r"From \S+ points? in (.*) to ", title.inner_text())
+    assert found is not None
+    flattest = found[1].replace(" ", "_")
+    if size is PHONE:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    go_to(page, "Growth")
+    wait_for_curves(page, 1)
+    if size is PHONE:
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    # The page is complete once the figure of one ability is there.
+    expect(page.get_by_role("button", name="Download")).to_have_count(2)
+    page.get_by_label("Ability (or click a mark above)").click()
+    page.get_by_role("option", name=flattest, exact=True).click()
+    expect(page.locator("h3", has_text=found[1].capitalize())).to_be_visible()
+    assert f"ability={flattest}" in page.url
+    for name, kind, opening in (
+        ("Drawing (SVG)", "svg", b"<svg"),
+        ("Print (PDF)", "pdf", b"%PDF"),
+    ):
+        page.get_by_role("button", name="Download").nth(1).click()
+        with page.expect_download() as taken:
+            page.get_by_role("button", name=name).click()
+        assert taken.value.suggested_filename == f"ability.{kind}"
+        content = taken.value.path().read_bytes()
+        assert content.startswith(opening)
+        assert len(content) > 5_000
+        page.keyboard.press("Escape")
+    if size is PHONE:
+        widest = page.evaluate("document.documentElement.scrollWidth")
+        assert widest <= size["width"], "nothing but a wide figure moves sideways"
+    expect_no_exception(page)
+    context.close()
+
+
+def test_copied_link_restores_page_filters_and_snapshot(page: Page, server: str) -> None:
+    page.goto(f"{server}/growth?source=synthetic&order=by+name")
+    wait_for_curves(page, 1)
+    page.get_by_role("button", name="Copy link").first.click()
+    link = page.locator('[data-testid="stPopoverBody"] code').inner_text()
+    assert re.search(r"/growth\?snapshot=\d{8}T.*&study=quickstart&.*source=synthetic", link)
+    page.goto(link)
+    expect(page.get_by_text("with synthetic data").first).to_be_visible()
+    wait_for_curves(page, 1)
+    asked = re.search("snapshot=([^&]*)", link)
+    assert asked is not None
+    expect(page.get_by_label("Snapshot", exact=True)).to_have_value(asked[1])
+    page.goto(f"{server}/growth?snapshot=20250101T000000000000Z-000000000000")
+    expect(page.get_by_text("which is not here; shown: latest")).to_be_visible()
+    wait_for_curves(page, 1)
+
+
+def test_clicking_a_mark_chooses_the_ability(page: Page, server: str) -> None:
+    page.goto(f"{server}/growth?order=by+name")
+    wait_for_curves(page, 1)
+    box = page.get_by_label("Ability (or click a mark above)")
+    first = box.input_value()
+    panel = page.locator(".js-plotly-plot").first.locator(".subplot.x2y2 .points path").last
+    panel.click(force=True)
+    expect(box).not_to_have_value(first)
+
+
+def test_excluding_a_cell_is_shown_everywhere(page: Page, server: str) -> None:
+    page.goto(f"{server}/runs?cell=ladder-s+human+16%2Fability+seed+1")
+    page.get_by_text("Exclude this cell").click()
+    page.get_by_label("Reason").fill("--undo <b>a broken disk</b>")
+    page.get_by_role("button", name="Exclude", exact=True).click()
+    notice = "Excluded: --undo <b>a broken disk</b>. No curve uses this cell."
+    expect(page.get_by_text(notice)).to_be_visible()
+    go_to(page, "Overview")
+    expect(page.get_by_text("1 cell excluded by a user")).to_be_visible()
+    go_to(page, "Runs")
+    page.get_by_text("Take it back into the curves").click()
+    page.get_by_role("button", name="Take back", exact=True).click()
+    expect(page.get_by_text(notice)).to_have_count(0)
+    expect_no_exception(page)
 
 
 def test_from_a_real_run_of_the_demonstration_to_drawn_curves(

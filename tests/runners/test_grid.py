@@ -174,3 +174,50 @@ def test_malformed_yaml_names_file_and_line(tmp_path: Path):
 @pytest.mark.parametrize("name", ["quickstart", "resistant-check", "smollm2-cpu"])
 def test_shipped_grids_are_valid(name):
     assert load_grid(name)[1].study == name
+
+
+def test_how_a_step_is_carried_out_is_no_part_of_the_id():
+    start = ids(spec())
+    for changes in (
+        {"zero_stage": 3, "offload": "parameters"},
+        {"zero_stage": 0, "offload": "none"},
+        {"attention": "eager", "gradient_checkpointing": True},
+        {"packing": True, "packed_length": 4096, "micro_batch_size": 1},
+        {"ranks": 4},
+    ):
+        assert ids(spec(training={"epochs": 2, "batch_size": 8} | changes)) == start, changes
+
+
+def test_the_settings_that_make_an_id_are_those_that_the_first_ids_were_made_with():
+    # A field more or less here would make every finished cell of every study a new one.
+    assert TrainingSpec(epochs=4, dtype="fp32").result_settings() == {
+        "epochs": 4.0,
+        "steps": None,
+        "batch_size": 64,
+        "learning_rate": 1e-5,
+        "final_learning_rate": 1e-6,
+        "schedule": "linear",
+        "warmup_steps": 0,
+        "weight_decay": 0.1,
+        "betas": [0.9, 0.95],
+        "gradient_clipping": 1.0,
+        "max_length": 2048,
+        "checkpoint_rule": "last",
+        "zero_stage": 2,
+        "dtype": "fp32",
+        "gradient_checkpointing": False,
+        "ranks": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"zero_stage": 2, "offload": "parameters"}, "needs zero_stage 3"),
+        ({"zero_stage": 0, "offload": "optimizer"}, "needs zero_stage 1, 2 or 3"),
+        ({"packed_length": 100}, "a row holds any example"),
+    ],
+)
+def test_training_settings_that_contradict_each_other_are_refused(changes, problem):
+    with pytest.raises(InputError, match=problem):
+        spec(training={"epochs": 2, "batch_size": 8} | changes)

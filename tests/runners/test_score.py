@@ -326,7 +326,8 @@ def test_items_table_matches_the_scores(scorer, rows):
 
 def test_settings_say_what_scores_depend_on(scorer, rows):
     settings = scorer.settings
-    assert settings["batch_size"] == 4
+    assert set(settings["batch_sizes"]) == {task.name for task in scorer.tasks}
+    assert set(settings["batch_sizes"].values()) == {4}
     assert settings["dtype"] == "float32"
     assert settings["lm_eval_version"].startswith("0.4")
     assert settings["template"] == "doit"
@@ -403,7 +404,10 @@ def test_batches_shrink_until_memory_suffices(model, tokenizer, rows, monkeypatc
     monkeypatch.setattr(PreparedModel, "_model_call", limited)
     own = Scorer(ITEMS, template=TEMPLATE, tokenizer=tokenizer, batch_size=8)
     table = own.score(model, tokenizer, cell_id="cell").to_pylist()
-    assert own.settings["batch_size"] == 2
+    sizes = own.settings["batch_sizes"]
+    # Each task found its own: tasks with two short requests never met the limit.
+    assert sizes["growthpace_code_open_ended"] == 2
+    assert sizes["growthpace_math_math"] == 8
     assert [row["score"] for row in table] == [row["score"] for row in rows]
 
 

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,10 +10,20 @@ import pytest
 import torch
 import yaml
 
+from runners.batches import collate, global_batches
+from runners.doit_format import Item
 from runners.ds_config import deepspeed_config, micro_batch_size
 from runners.grid_spec import TrainingSpec
 from runners.template import IGNORE_INDEX, TEMPLATES, EncodedExample, Turn
-from runners.train import collate, global_batches, learning_rate_at, summed_loss
+from runners.train import _encode
+from runners.train_steps import (
+    Step,
+    TrainingError,
+    TrainingLoop,
+    TrainResult,
+    learning_rate_at,
+    summed_loss,
+)
 
 
 def example(ids, n_targets):
@@ -87,16 +99,111 @@ def test_learning_rate_warms_up_and_decays():
     assert min(rates[1:]) == rates[-1] > 0.1
 
 
-def test_deepspeed_config_follows_the_cell():
+def test_deepspeed_config_follows_the_cell_and_its_ranks():
     training = TrainingSpec(
-        epochs=1, batch_size=16, micro_batch_size=4, ranks=2, dtype="bf16", zero_stage=3
+        epochs=1, batch_size=16, micro_batch_size=4, dtype="bf16", zero_stage=3, offload="none"
     )
-    config = deepspeed_config(training)
-    assert micro_batch_size(training) == 4
+    assert micro_batch_size(training, 2) == 4
+    assert micro_batch_size(training, 8) == 2
+    config = deepspeed_config(training, 2, n_params=1000)
     assert config["train_batch_size"] == 8
     assert config["zero_optimization"]["stage"] == 3
+    assert config["zero_optimization"]["reduce_bucket_size"] == 1000
+    assert "offload_optimizer" not in config["zero_optimization"]
     assert config["bf16"] == {"enabled": True}
     assert config["optimizer"]["params"]["torch_adam"] is True
+
+
+def test_deepspeed_config_offloads_as_asked():
+    training = TrainingSpec(epochs=1, dtype="fp16", zero_stage=3, offload="parameters")
+    config = deepspeed_config(training, 8, n_params=10**10, cpu_adam=True)
+    assert config["zero_optimization"]["offload_optimizer"] == {"device": "cpu"}
+    assert config["zero_optimization"]["offload_param"] == {"device": "cpu"}
+    assert config["zero_optimization"]["reduce_bucket_size"] == 500_000_000
+    assert config["optimizer"]["params"]["torch_adam"] is False
+    assert config["fp16"]["hysteresis"] == 1
+
+
+class OverflowingOptimizer:
+    """An fp16 engine's outside: the first `n_overflows` steps of a batch are dropped."""
+
+    def __init__(self, n_overflows):
+        self.skipped_steps = 0
+        self.optimizer = SimpleNamespace(param_groups=[{"lr": 0.0}])
+        self.n_steps = 0
+        self._left = n_overflows
+
+    def step(self):
+        if self._left:
+            self._left -= 1
+            self.skipped_steps += 1
+        else:
+            self.n_steps += 1
+
+    def get_global_grad_norm(self):
+        return 2.0
+
+
+def overflowing_loop(n_overflows, monkeypatch, dtype="fp16"):
+    loop = TrainingLoop.__new__(TrainingLoop)
+    loop.training = TrainingSpec(epochs=1, dtype=dtype)
+    loop.n_steps = 10
+    loop.result = TrainResult()
+    loop.engine = OverflowingOptimizer(n_overflows)
+    monkeypatch.setattr(loop, "accumulate", lambda batch, step: 1.5)
+    return loop
+
+
+def test_an_fp16_overflow_repeats_the_step_and_is_counted(monkeypatch):
+    loop = overflowing_loop(3, monkeypatch)
+    logged = loop.optimizer_step([], 1)
+    assert logged["loss"] == 1.5 and logged["grad_norm"] == 2.0
+    assert loop.result.n_overflows == 3
+    assert loop.engine.n_steps == 1
+
+
+def test_gradients_that_overflow_at_every_scale_end_the_training(monkeypatch):
+    with pytest.raises(TrainingError, match="step 4 overflow at every loss scale"):
+        overflowing_loop(10**6, monkeypatch).optimizer_step([], 4)
+
+
+def test_gradients_without_a_scale_that_are_no_numbers_end_the_training(monkeypatch):
+    with pytest.raises(TrainingError, match=r"gradients of step 2 are not finite; lower training"):
+        overflowing_loop(1, monkeypatch, "bf16").optimizer_step([], 2)
+
+
+def test_examples_cut_before_their_end_token_are_refused(tiny):
+    _, tokenizer = tiny
+    turns = (Turn(role="user", content="w1"), Turn(role="assistant", content="red blue green"))
+    item = Item(turns=turns, ability="code", question_format=0)
+    encode = partial(_encode, TEMPLATES["doit"], tokenizer, [item])
+    assert len(encode(TrainingSpec(epochs=1, max_length=8))) == 1
+    with pytest.raises(TrainingError, match="would not learn to stop"):
+        encode(TrainingSpec(epochs=1, max_length=6))
+    with pytest.raises(TrainingError, match="keeps a target token"):
+        encode(TrainingSpec(epochs=1, max_length=3))
+
+
+def test_padding_is_counted_and_a_result_survives_its_file():
+    result = TrainResult(n_tokens=60, n_tokens_computed=80, settings={"ranks": 2})
+    result.steps.append(
+        Step(step=1, epoch=0.5, loss=1, learning_rate=1, grad_norm=None, n_tokens=6, seconds=1)
+    )
+    assert result.padding_share == 0.25 and TrainResult().padding_share is None
+    assert TrainResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    assert result.describe()["ranks"] == 2 and result.describe()["padding_share"] == 0.25
+
+
+def test_packing_that_lets_examples_attend_to_each_other_is_refused(monkeypatch):
+    loop = TrainingLoop.__new__(TrainingLoop)
+    loop.training = TrainingSpec(epochs=1, dtype="fp32", packing=True)
+    loop.ranks = 1
+    losses = {False: 2.0, True: 2.001}
+    monkeypatch.setattr(loop, "mean_loss", lambda examples, packed=False: losses[packed])
+    with pytest.raises(TrainingError, match=r"set training\.packing"):
+        loop.check_packing([example([1, 2, 3], 1)])
+    losses[True] = 2.0 + 1e-6
+    loop.check_packing([example([1, 2, 3], 1)])
 
 
 def run_variant(tiny_study, tmp_path, name, training):

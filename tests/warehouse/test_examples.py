@@ -18,7 +18,14 @@ from warehouse.errors import InputError
 from warehouse.examples import list_questions, load_example
 from warehouse.ingest import ingest
 from warehouse.landing import write_document
-from warehouse.records import CellRecord, CompositionPart, ExclusionRecord, RecordKind
+from warehouse.records import (
+    CellRecord,
+    CompositionPart,
+    ExclusionRecord,
+    ItemFlag,
+    ItemFlagRecord,
+    RecordKind,
+)
 from warehouse.workspace import open_workspace
 
 PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
@@ -92,6 +99,24 @@ def make_study(landing: Landing) -> None:
     moment = datetime(2026, 11, 21, tzinfo=UTC)
     record = ExclusionRecord(cell_id="small-human-80-2", reason="bad disk", created_at=moment)
     write_document(landing.workspace, RecordKind.EXCLUSION, "small-human-80-2-1", record)
+    # The earlier check flagged other items: only the latest one counts.
+    for hour, flagged in enumerate((range(20), range(5))):
+        flags = ItemFlagRecord(
+            study="known",
+            created_at=moment.replace(hour=hour),
+            items=tuple(
+                ItemFlag(
+                    item_id=landing.score_row("c", "math", number, 1.0)["item_id"],
+                    sign="question",
+                    overlap=1.0,
+                    n_training=1,
+                    data_source="human",
+                    training_item_id="t",
+                )
+                for number in flagged
+            ),
+        )
+        write_document(landing.workspace, RecordKind.ITEM_FLAG, f"known-{hour}", flags)
 
 
 def trained(
@@ -272,6 +297,16 @@ def test_overall_score(conn: duckdb.DuckDBPyConnection) -> None:
     assert pick(inside, "n_abilities", "n_runs", "macro_score") == (2, 2, 0.625)
     outside = one(conn, "overall_score", out_of_domain=True, **wanted)
     assert pick(outside, "n_abilities", "n_runs", "macro_score") == (1, 2, 0.5)
+
+
+def test_scores_without_flagged(conn: duckdb.DuckDBPyConnection) -> None:
+    rows = answer(conn, "scores_without_flagged")
+    assert {row["ability"] for row in rows} == {"math"}
+    wanted = {"base_model": "small", "data_source": "human", "n_examples_total": 80}
+    row = one(conn, "scores_without_flagged", **wanted)
+    # 14 and 16 of 20 are right, the five flagged ones among them: 9 and 11 of 15 without them.
+    assert pick(row, "n_runs", "n_items", "n_flagged") == (2, 20, 5)
+    assert pick(row, "score", "score_unflagged", "change") == (0.75, 0.6667, -0.0833)
 
 
 def test_an_example_is_found_by_name_and_number() -> None:

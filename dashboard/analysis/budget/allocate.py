@@ -5,13 +5,14 @@ Start. With breakpoints (N_j, E_j) of each cell's effective examples and (X_k, Y
 .. math:: \max \sum_a v_a \Big(\sum_k \mu_{ak} Y_{ak} + \sum_{sj} \lambda_{asj} D_{asj}\Big)
 
 subject to sum_j lambda = 1, sum_k mu = 1, sum_k mu_ak X_ak <= sum_bs w_abs sum_j lambda_bsj E_bsj,
-and the budget, limits and minima on n_as = sum_j lambda_asj N_asj. Curves that are not concave get
-one binary per segment, of which exactly one is open (the convex-combination form of [1]_).
+and the budget, limits and minima on n_as = sum_j lambda_asj N_asj; money costs what it has to bring
+(`BudgetProblem.least_gain`). Curves that are not concave get one binary per segment, of which
+exactly one is open (the convex-combination form of [1]_).
 
 Polish. From the start and from the uniform plan, examples move between pairs of cells as long as
 the objective rises, in steps from a quarter of the budget down to single examples. The objective
-is the mean over replicates, so this is the sample-average approximation of [2]_. All numbers stay
-whole.
+is that of the mean over replicates, as in the sample-average approximation of [2]_. All numbers
+stay whole.
 
 References
 ----------
@@ -75,7 +76,8 @@ def milp_start(
         keep = _thin(at, np.stack([worth, extra]))
         at, worth, extra = at[keep], worth[keep], extra[keep]
         concave = _is_concave(at, worth) and _is_concave(at, extra)
-        columns = program.add_curve(problem.weight[b] * extra, at, concave=concave)
+        paid = max(problem.price_of_spending, 0.0) * problem.cost[b, s] * at
+        columns = program.add_curve(problem.weight[b] * extra - paid, at, concave=concave)
         cells[int(b), int(s)] = (columns, at, worth, extra)
     ladders: list[tuple[np.ndarray, FloatArray]] = []
     for a in range(n_abilities):
@@ -178,6 +180,12 @@ def objective(surface: GrowthSurface, problem: BudgetProblem, n: FloatArray) -> 
     return np.asarray(surface.scores(n) @ problem.weight)
 
 
+def merit(surface: GrowthSurface, problem: BudgetProblem, n: FloatArray) -> FloatArray:
+    """Return the weighted goodness of plans n (..., A, S), less what spending has to bring."""
+    spent = (problem.cost * n).sum(axis=(-2, -1))
+    return np.asarray(objective(surface, problem, n) - problem.price_of_spending * spent)
+
+
 def _climb(
     surface: GrowthSurface,
     problem: BudgetProblem,
@@ -186,7 +194,7 @@ def _climb(
 ) -> tuple[FloatArray, float]:
     """Take the best move again and again, in ever smaller steps."""
     n = np.array(start)
-    value = float(objective(surface, problem, n))
+    value = float(merit(surface, problem, n))
     usable = np.argwhere(problem.limit > 0)
     step = problem.budget / 4
     cheapest = float(problem.cost[problem.limit > 0].min())
@@ -195,7 +203,7 @@ def _climb(
             moves = _moves(problem, n, usable, step)
             if not len(moves):
                 break
-            values = objective(surface, problem, moves)
+            values = merit(surface, problem, moves)
             chosen = None
             for index in np.argsort(-values)[:8]:
                 if values[index] <= value + _IMPROVES:
@@ -218,22 +226,22 @@ def _tidy(
     accept: Callable[[FloatArray], bool] | None,
 ) -> FloatArray:
     """Empty small cells into others where hardly anything is lost: a handful is no purchase."""
-    value = float(objective(surface, problem, plan))
-    nothing = float(objective(surface, problem, np.zeros_like(plan)))
-    allowed = value - _TIDY * max(value - nothing, 0.0)
+    some, none = objective(surface, problem, np.stack([plan, np.zeros_like(plan)]))
+    allowed = float(merit(surface, problem, plan)) - _TIDY * max(float(some - none), 0.0)
     spent = plan * problem.cost
     for a, s in sorted(np.argwhere(plan > 0).tolist(), key=lambda cell: spent[tuple(cell)]):
         emptied = np.array(plan)
         emptied[a, s] = 0
-        free = problem.budget - problem.spend(emptied)
+        free = problem.spend(plan) - problem.spend(emptied)
         more = np.floor(np.minimum(free / problem.cost, problem.limit - emptied))
-        moves = np.repeat(emptied[None], more.size, axis=0)
+        # The last one buys nothing for it.
+        moves = np.repeat(emptied[None], more.size + 1, axis=0)
         every = np.arange(more.size)
         moves[(every, *np.unravel_index(every, more.shape))] += more.ravel()
         moves = moves[problem.allows(moves) & (moves[:, a, s] == 0)]
         if not len(moves):
             continue
-        values = objective(surface, problem, moves)
+        values = merit(surface, problem, moves)
         best = int(values.argmax())
         if values[best] >= allowed and (accept is None or accept(moves[best])):
             plan = moves[best]

@@ -267,7 +267,7 @@ def _grid(volumes: Sequence[FloatArray]) -> FloatArray:
 def _evaluate(job: CurveJob, fitted: FittedJob, grid: FloatArray) -> PlannedCurve:
     """Evaluate one curve on the grid."""
     first, last = float(fitted.runs.volumes[0]), float(fitted.runs.volumes[-1])
-    curve, _ = fitted.curve(np.maximum(grid, first))
+    curve = fitted.curve(np.maximum(grid, first))
     known = job.noise is not None or fitted.kind is IntervalKind.RESIDUAL
     if fitted.kind is IntervalKind.RESIDUAL:
         stddev = fitted.model.residual_stddev

@@ -92,6 +92,14 @@ class PowerDesign:
     alpha: float = 0.05
     power: float = 0.8
 
+    @property
+    def what(self) -> str:
+        """The effect in words, such as "a gain of 5 points"."""
+        noun = self.question.value
+        if self.effect < 0:
+            noun = "loss" if self.question is PowerQuestion.GAIN else "negative difference"
+        return f"a {noun} of {100 * abs(self.effect):g} points"
+
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         if not 0 < self.score < 1 or not 0 < self.score + self.effect < 1 or self.effect == 0:
@@ -298,16 +306,15 @@ def _needed_items(design: PowerDesign, n_seeds: int) -> NeededItems:
 def _read(plan: PowerPlan) -> str:
     """Return what a study needs, in one sentence."""
     design = plan.design
-    what = f"a {design.question.value} of {100 * design.effect:g} points"
     usable = [item for item in plan.needed if item.n_items is not None]
     if not usable:
         most = max(item.n_seeds for item in plan.needed)
         return (
-            f"To detect {what} with {100 * design.power:g}% power, more than {most} seeds are "
-            "needed: run-to-run noise alone hides it, however many items there are."
+            f"To detect {design.what} with {100 * design.power:g}% power, more than {most} seeds "
+            "are needed: run-to-run noise alone hides it, however many items there are."
         )
     choices = " or ".join(f"{item.n_items:,} items x {item.n_seeds} seeds" for item in usable)
     return (
-        f"To detect {what} in each of {design.n_abilities} abilities with "
+        f"To detect {design.what} in each of {design.n_abilities} abilities with "
         f"{100 * design.power:g}% power: {choices}."
     )

@@ -38,6 +38,9 @@ class BudgetProblem:
     floor : ndarray, shape (A,)
         Goodness that each ability must reach with probability `floor_probability`; -inf where
         none is asked.
+    least_gain : float
+        Weighted mean goodness that a tenth of the budget must be expected to bring, else it stays
+        unspent; below 0, money is spent even at a loss.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class BudgetProblem:
     weight: FloatArray
     floor: FloatArray
     floor_probability: float
+    least_gain: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range and minima that nothing can satisfy."""
@@ -79,6 +83,11 @@ class BudgetProblem:
                 "available."
             )
         self._check_minima()
+
+    @property
+    def price_of_spending(self) -> float:
+        """Weighted goodness that a unit of money, or an example, must bring."""
+        return float(10 * self.least_gain * self.weight.sum() / self.budget)
 
     def spend(self, n: FloatArray) -> float:
         """Return what a plan n (A, S) costs."""

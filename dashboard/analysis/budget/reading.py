@@ -14,7 +14,8 @@ def read_recommendation(found: Recommendation) -> str:
     if not cells:
         return (
             f"Buy nothing for {found.base_model}: none of the data is expected to raise the "
-            "weighted mean score."
+            f"weighted mean score, so {_amount(found.unspent)} of {_amount(found.budget)} stays "
+            "unspent."
         )
     named = ", ".join(f"{c.n_examples:,} {c.data_source} {c.ability}" for c in cells[:_MANY])
     rest = len(cells) - _MANY
@@ -28,11 +29,14 @@ def read_recommendation(found: Recommendation) -> str:
         else f"better than the uniform plan with probability {lead.p_better:.2f} "
         f"(by {lead.difference.estimate:+.3f})"
     )
+    kept = ""
+    if found.unspent > 0.01 * found.budget:
+        kept = f" {_amount(found.unspent)} stays unspent: more is not expected to help."
     return (
         f"For {found.base_model}, {_amount(found.spent)} of {_amount(found.budget)} buys "
         f"{named}{more}{largest}: weighted mean score {found.score.estimate:.3f} "
         f"({100 * found.score.level:g}% interval {found.score.low:.3f} to "
-        f"{found.score.high:.3f}), {better}."
+        f"{found.score.high:.3f}), {better}.{kept}"
     )
 
 

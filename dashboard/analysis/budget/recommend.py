@@ -8,33 +8,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dashboard.analysis.budget.allocate import objective
+from dashboard.analysis.budget.evaluate import (
+    compare_plans,
+    expected_scores,
+    plan_stability,
+    weighted_score,
+)
+from dashboard.analysis.budget.exchange import IntArray
+from dashboard.analysis.budget.pooling import pool_abilities
 from dashboard.analysis.budget.problem import BudgetProblem
 from dashboard.analysis.budget.reading import read_recommendation
 from dashboard.analysis.budget.results import (
     AllocatedCell,
-    CellStability,
     Comparison,
-    ExpectedScore,
     FirstAnswer,
     FrontierPoint,
     ModelChoice,
     Recommendation,
 )
-from dashboard.analysis.budget.solve import (
-    p_floor,
-    resolve,
-    share_to_probability,
-    solve,
-)
-from dashboard.analysis.budget.surface import IntArray
+from dashboard.analysis.budget.solve import resolve, solve
 from dashboard.analysis.budget.transfer_surface import GrowthSurface
 from dashboard.analysis.curve_data import FloatArray
-from dashboard.analysis.replicates import stretched_interval
-from dashboard.analysis.results import Interval
 from warehouse.errors import InputError
 
 _N_RESOLVED = 20
 _FRONTIER = (0.25, 0.5, 1.0, 2.0, 4.0)
+_TELLS_APART = 0.6
+"""Probability of being better below which a plan and another are not told apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def first_answer(options: Sequence[Option]) -> FirstAnswer:
     InputError
         If no plan satisfies the constraints.
     """
-    solved, _ = _solve_each(options)
+    solved, _ = _solve_each([replace(o, problem=_normalised(o.problem)) for o in options])
     option, plan = max(
         solved, key=lambda item: float(objective(item[0].surface, item[0].problem, item[1]))
     )
@@ -64,8 +64,8 @@ def first_answer(options: Sequence[Option]) -> FirstAnswer:
     return FirstAnswer(
         base_model=surface.base_model,
         allocation=_cells(option, plan),
-        score=surface.sign * float(objective(surface, _normalised(problem), plan)),
-        uniform=surface.sign * float(objective(surface, _normalised(problem), problem.uniform())),
+        score=surface.sign * float(objective(surface, problem, plan)),
+        uniform=surface.sign * float(objective(surface, problem, problem.uniform())),
     )
 
 
@@ -100,49 +100,48 @@ def recommend(
 
     Notes
     -----
-    The plan is chosen on the even replicates and judged on the odd ones. Both halves scatter about
-    the same data, so this removes only part of the winner's curse: `optimism` estimates the rest.
-    Choosing on a replicate and judging by the data shows by how much a chosen plan's lead over the
-    uniform plan overstates itself, on average over `n_resolved` replicates; it is taken off the
-    lead, and off the probability of being better. Intervals cover what the curves' replicates
-    cover, for the expected score of the training procedure; a single run varies more.
+    Curves are pooled over abilities first (`pooling`), so that replicates are draws from their
+    posterior and a plan needs no correction for having been chosen on them. The plan is chosen on
+    the even replicates and judged on the odd ones, which keeps out what is left of chance: the
+    drawing. Where its expected score is below the uniform plan's, the uniform plan is returned.
+    Intervals cover what the curves' replicates cover, for the expected score of the training
+    procedure; a single run varies more.
     """
     options = [replace(o, problem=_normalised(o.problem)) for o in options]
+    fitted = {o.surface.base_model: o.surface for o in options}
+    options = [replace(o, surface=pool_abilities(o.surface)) for o in options]
     n_replicates = options[0].surface.n_replicates
     choose, judge = np.arange(0, n_replicates, 2), np.arange(1, n_replicates, 2)
     solved, refused = _solve_each(options, choose)
     options, plans = [option for option, _ in solved], [plan for _, plan in solved]
-    values = np.array(
-        [
-            float(objective(o.surface.averaged(choose), o.problem, plan))
-            for o, plan in zip(options, plans, strict=True)
-        ]
-    )
-    best = int(values.argmax())
-    option, plan = options[best], plans[best]
+    values = [
+        float(_expected_merit(o, plan, choose)) for o, plan in zip(options, plans, strict=True)
+    ]
+    option, plan = solved[int(np.argmax(values))]
     surface, problem = option.surface, option.problem
+    face = fitted[surface.base_model]
     uniform = problem.uniform()
-    resolved, optimism = resolve(surface, problem, plan, uniform, judge, n_resolved)
-    lead = float(objective(surface, problem, plan) - objective(surface, problem, uniform))
-    apparent = min(optimism / lead, 1.0) if lead > 0 else 0.0
-    versus = [_compare("uniform", surface, problem, plan, uniform, judge, level, optimism)]
+    resolved = resolve(surface, problem, [plan, uniform], judge, n_resolved)
+    versus = [compare_plans("uniform", surface, problem, plan, uniform, judge, level)]
     if own_plan is not None:
-        versus.append(
-            _compare("own plan", surface, problem, plan, own_plan, judge, level, optimism)
-        )
+        versus.append(compare_plans("own plan", surface, problem, plan, own_plan, judge, level))
+    now, even = objective(face, problem, np.stack([plan, uniform]))
+    spent = problem.spend(plan) + option.training_cost
+    budget = problem.budget + option.training_cost
     result = Recommendation(
         base_model=surface.base_model,
         higher_is_better=surface.sign > 0,
-        budget=problem.budget + option.training_cost,
-        spent=problem.spend(plan) + option.training_cost,
+        budget=budget,
+        spent=spent,
+        unspent=max(budget - spent, 0.0),
         training_cost=option.training_cost,
         allocation=_cells(option, plan),
-        expected=_expected(surface, problem, plan, uniform, judge, level),
-        score=_weighted(surface, problem, plan, judge, level, optimism),
+        expected=expected_scores(surface, face, problem, plan, uniform, judge, level),
+        score=weighted_score(surface, problem, plan, judge, level),
         versus=tuple(versus),
-        optimism=optimism,
-        frontier=_frontier(option, choose, judge, level, frontier, apparent),
-        stability=_stability(problem, plan, resolved),
+        optimism=float(now - even) - versus[0].difference.estimate,
+        frontier=_frontier(option, choose, judge, level, frontier),
+        stability=plan_stability(problem, plan, resolved),
         n_resolved=len(resolved),
         base_models=_model_choices(options, plans, judge, refused),
         assumptions=surface.assumptions,
@@ -160,7 +159,8 @@ def _solve_each(
     problem: InputError | None = None
     for option in options:
         try:
-            solved.append((option, solve(option.surface, option.problem, rows)))
+            plan = solve(option.surface, option.problem, rows)
+            solved.append((option, plan if rows is None else _or_uniform(option, plan, rows)))
         except InputError as error:
             problem = error
             refused.append(
@@ -177,108 +177,27 @@ def _solve_each(
     return solved, refused
 
 
-def _lead(
-    surface: GrowthSurface,
-    problem: BudgetProblem,
-    plan: FloatArray,
-    other: FloatArray,
-    rows: IntArray,
-) -> FloatArray:
-    """Return the plan's lead in weighted goodness in each replicate, shape (R,)."""
-    difference = surface.replicate_scores(plan, rows) - surface.replicate_scores(other, rows)
-    return np.asarray(problem.weight @ difference)
+def _or_uniform(option: Option, plan: FloatArray, rows: IntArray) -> FloatArray:
+    """Return the plan, or the uniform one where that is allowed and expected to bring more."""
+    problem = option.problem
+    uniform = problem.uniform()
+    if not problem.allows(uniform) or np.isfinite(problem.floor).any():
+        return plan
+    better = _expected_merit(option, plan, rows) >= _expected_merit(option, uniform, rows)
+    return plan if better else uniform
 
 
-def _compare(
-    against: str,
-    surface: GrowthSurface,
-    problem: BudgetProblem,
-    plan: FloatArray,
-    other: FloatArray,
-    rows: IntArray,
-    level: float,
-    optimism: float,
-) -> Comparison:
-    """Compare the plan with another one."""
-    if (plan == other).all():
-        nothing = Interval(estimate=0.0, low=0.0, high=0.0, level=level, kind=surface.kind)
-        return Comparison(against=against, p_better=0.5, difference=nothing)
-    lead = _lead(surface, problem, plan, other, rows) - optimism
-    now = objective(surface, problem, np.stack([plan, other]))
-    estimate = float(now[0] - now[1]) - optimism
-    return Comparison(
-        against=against,
-        p_better=share_to_probability(lead > 0, surface.df),
-        difference=stretched_interval(estimate, lead, level, surface.df, surface.kind),
-    )
-
-
-def _in_score_units(surface: GrowthSurface, goodness: Interval) -> Interval:
-    """Turn goodness into the metric's own unit."""
-    if surface.sign > 0:
-        return goodness
-    return replace(goodness, estimate=-goodness.estimate, low=-goodness.high, high=-goodness.low)
-
-
-def _weighted(
-    surface: GrowthSurface,
-    problem: BudgetProblem,
-    plan: FloatArray,
-    rows: IntArray,
-    level: float,
-    optimism: float,
-) -> Interval:
-    """Return the weighted mean score of a plan."""
-    # Taking optimism off must not leave the metric's range.
-    estimate = float(np.clip(objective(surface, problem, plan) - optimism, *surface.limits))
-    replicates = problem.weight @ surface.replicate_scores(plan, rows) - optimism
-    return _in_score_units(
-        surface,
-        stretched_interval(estimate, replicates, level, surface.df, surface.kind, surface.limits),
-    )
-
-
-def _expected(
-    surface: GrowthSurface,
-    problem: BudgetProblem,
-    plan: FloatArray,
-    uniform: FloatArray,
-    rows: IntArray,
-    level: float,
-) -> tuple[ExpectedScore, ...]:
-    """Return each ability's score under the plan."""
-    now, without, even = surface.scores(np.stack([plan, np.zeros_like(plan), uniform]))
-    replicates = surface.replicate_scores(plan, rows)
-    chance = p_floor(surface, problem, plan, rows)
-    return tuple(
-        ExpectedScore(
-            ability=ability,
-            score=_in_score_units(
-                surface,
-                stretched_interval(
-                    now[a], replicates[a], level, surface.df, surface.kind, surface.limits
-                ),
-            ),
-            without_data=surface.sign * float(without[a]),
-            uniform=surface.sign * float(even[a]),
-            p_floor=float(chance[a]) if np.isfinite(problem.floor[a]) else None,
-        )
-        for a, ability in enumerate(surface.abilities)
-    )
+def _expected_merit(option: Option, plan: FloatArray, rows: IntArray) -> float:
+    """Return the mean over replicates of a plan's goodness, less what spending has to bring."""
+    problem = option.problem
+    draws = problem.weight @ option.surface.replicate_scores(plan, rows)
+    return float(draws.mean()) - problem.price_of_spending * problem.spend(plan)
 
 
 def _frontier(
-    option: Option,
-    choose: IntArray,
-    judge: IntArray,
-    level: float,
-    multiples: Sequence[float],
-    apparent: float,
+    option: Option, choose: IntArray, judge: IntArray, level: float, multiples: Sequence[float]
 ) -> tuple[FrontierPoint, ...]:
-    """Solve other budgets; those too small for the minima or the floors are left out.
-
-    Of each plan's lead over the uniform one, the share `apparent` is taken off as optimism.
-    """
+    """Solve other budgets; those too small for the minima or the floors are left out."""
     surface = option.surface
     points = []
     for multiple in multiples:
@@ -287,38 +206,17 @@ def _frontier(
             plan = solve(surface, problem, choose)
         except InputError:
             continue
-        even = float(objective(surface, problem, problem.uniform()))
-        optimism = apparent * (float(objective(surface, problem, plan)) - even)
+        plan = _or_uniform(replace(option, problem=problem), plan, choose)
+        even = problem.weight @ surface.replicate_scores(problem.uniform(), judge)
         points.append(
             FrontierPoint(
                 budget=problem.budget + option.training_cost,
                 spent=problem.spend(plan) + option.training_cost,
-                score=_weighted(surface, problem, plan, judge, level, optimism),
-                uniform=surface.sign * even,
+                score=weighted_score(surface, problem, plan, judge, level),
+                uniform=surface.sign * float(even.mean()),
             )
         )
     return tuple(points)
-
-
-def _stability(
-    problem: BudgetProblem, plan: FloatArray, resolved: FloatArray
-) -> tuple[CellStability, ...]:
-    """Say how each cell moves over the re-solved plans."""
-    if not len(resolved):
-        return ()
-    near = (resolved >= plan / 2) & (resolved <= plan * 2)
-    low, high = np.quantile(resolved, (0.1, 0.9), axis=0)
-    return tuple(
-        CellStability(
-            ability=problem.abilities[a],
-            data_source=problem.sources[s],
-            n_examples=int(plan[a, s]),
-            share_within_factor_2=float(near[:, a, s].mean()),
-            low=round(low[a, s]),
-            high=round(high[a, s]),
-        )
-        for a, s in np.argwhere(problem.limit > 0)
-    )
 
 
 def _model_choices(
@@ -341,7 +239,7 @@ def _model_choices(
         ModelChoice(
             base_model=o.surface.base_model,
             training_cost=o.training_cost,
-            score=o.surface.sign * float(objective(o.surface, o.problem, plan)),
+            score=o.surface.sign * float(replicates[index].mean()),
             p_best=float(best[index].mean()),
             reason=None,
         )
@@ -391,10 +289,14 @@ def _warnings(option: Option, plan: FloatArray) -> tuple[str, ...]:
         )
     left = problem.budget - problem.spend(plan)
     if left > 0.01 * problem.budget:
-        found.append(
-            f"{left:,.6g} of the budget stays unspent: more data of what is available and "
-            "supported is not expected to help."
+        least = f"{problem.least_gain:g} per tenth of the budget"
+        why = (
+            "all that is available and supported is bought"
+            if (plan >= problem.limit).all() or problem.least_gain < 0
+            else "more of what is available and supported is not expected to raise the weighted "
+            f"mean score (by at least {least}); --spend-all spends it all the same"
         )
+        found.append(f"{left:,.6g} of the budget stays unspent: {why}.")
     return tuple(found)
 
 
@@ -404,10 +306,10 @@ def _doubts(versus: Sequence[Comparison], plan: FloatArray, uniform: FloatArray)
         return ("The best plan is the uniform one.",)
     return tuple(
         f"The data do not tell this plan from the {item.against}"
-        f"{' plan' if item.against == 'uniform' else ''}: after taking off what choosing "
-        "overstates, its lead is 0 or less."
+        f"{' plan' if item.against == 'uniform' else ''}: it is better with probability "
+        f"{item.p_better:.2f} only."
         for item in versus
-        if item.difference.estimate <= 0
+        if item.p_better < _TELLS_APART
     )
 
 

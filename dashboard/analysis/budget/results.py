@@ -59,8 +59,7 @@ class Comparison:
     against : str
         "uniform" or "own plan".
     p_better : float
-        Probability that the plan is better, from replicates that did not choose it, less the
-        optimism of choosing.
+        Probability that the plan is better, from draws that did not choose it.
     difference : Interval
     """
 
@@ -116,18 +115,19 @@ class Recommendation:
 
     Attributes
     ----------
-    budget, spent : float
-        Money, or examples; `spent` includes `training_cost`.
+    budget, spent, unspent : float
+        Money, or examples; `spent` includes `training_cost`. Money stays unspent where nothing
+        that can be had is expected to help.
     allocation : tuple of AllocatedCell
         One per ability and source that could be bought, zeros included.
     expected : tuple of ExpectedScore
     score : Interval
-        Weighted mean score, less `optimism`.
+        Weighted mean score, expected after pooling the abilities' curves.
     versus : tuple of Comparison
         Against the uniform plan, then against the user's own if there is one.
     optimism : float
-        What choosing the best of many plans adds to its apparent lead over the uniform plan
-        (winner's curse), estimated by choosing on replicates and judging by the data.
+        By how much the fitted curves, taken at face value, overstate the plan's lead over the
+        uniform plan (winner's curse): their difference to the lead after pooling.
     frontier : tuple of FrontierPoint
         By budget.
     stability : tuple of CellStability
@@ -144,6 +144,7 @@ class Recommendation:
     higher_is_better: bool
     budget: float
     spent: float
+    unspent: float
     training_cost: float
     allocation: tuple[AllocatedCell, ...]
     expected: tuple[ExpectedScore, ...]

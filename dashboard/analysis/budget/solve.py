@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm, t
 
-from dashboard.analysis.budget.allocate import milp_start, objective, polish, round_down
+from dashboard.analysis.budget.allocate import milp_start, polish, round_down
+from dashboard.analysis.budget.exchange import IntArray
 from dashboard.analysis.budget.problem import BudgetProblem
-from dashboard.analysis.budget.surface import IntArray
 from dashboard.analysis.budget.transfer_surface import GrowthSurface
 from dashboard.analysis.curve_data import FloatArray
 from warehouse.errors import InputError
@@ -116,24 +116,17 @@ def _why_no_floor(surface: GrowthSurface, problem: BudgetProblem, rows: IntArray
 def resolve(
     surface: GrowthSurface,
     problem: BudgetProblem,
-    plan: FloatArray,
-    uniform: FloatArray,
+    starts: Sequence[FloatArray],
     rows: IntArray,
     n_resolved: int,
-) -> tuple[FloatArray, float]:
-    """Solve replicates in the data's place: their plans (R, A, S), and the optimism they show."""
+) -> FloatArray:
+    """Return the plans (R, A, S) of replicates that are solved in the data's place."""
     free = replace(problem, floor=np.full(len(problem.weight), -np.inf))
-    plans, excess = [], []
-    for row in rows[: min(n_resolved, MAX_RESOLVED)]:
-        other = surface.resampled(int(row))
-        found = solve(other, free, starts=[plan, uniform])
-        claimed = objective(other, problem, found) - objective(other, problem, uniform)
-        held = objective(surface, problem, found) - objective(surface, problem, uniform)
-        plans.append(found)
-        excess.append(float(claimed - held))
-    if not plans:
-        return np.empty((0, *plan.shape)), 0.0
-    return np.array(plans), max(float(np.mean(excess)), 0.0)
+    plans = [
+        solve(surface.resampled(int(row)), free, starts=starts)
+        for row in rows[: min(n_resolved, MAX_RESOLVED)]
+    ]
+    return np.array(plans) if plans else np.empty((0, *problem.cost.shape))
 
 
 def share_to_probability(holds: np.ndarray, df: float) -> float:

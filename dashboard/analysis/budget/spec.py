@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,6 +15,10 @@ from dashboard.analysis.curve_data import FloatArray
 from warehouse.errors import InputError
 
 _NUMBERS = ("budget", "budget_cost", "floor_probability")
+LEAST_GAIN = 0.0002
+"""Weighted mean score that a tenth of the budget must be expected to bring: 0.02 points."""
+_AT_ANY_PRICE = -1.0
+"""The same where all is to be spent: no tenth of a budget costs a whole point of accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class PlanSpec:
         Cost of one training run by base model, paid from `budget_cost`.
     own_plan : dict
         Examples by cell, to compare with.
+    spend_all : bool
+        Whether to spend also where no gain is expected.
     """
 
     budget: float | None = None
@@ -53,6 +59,7 @@ class PlanSpec:
     floor_probability: float = 0.8
     training_cost: dict[str, float] = field(default_factory=dict)
     own_plan: dict[str, float] = field(default_factory=dict)
+    spend_all: bool = False
 
     @property
     def amount(self) -> float:
@@ -92,11 +99,14 @@ def parse_plan(document: object, where: str) -> PlanSpec:
     for key, value in document.items():
         if key not in known:
             raise InputError(f"{where}: unknown field {key!r}; known: {', '.join(known)}.")
-        values[str(key)] = (
-            _number(value, f"{where}: {key}")
-            if key in _NUMBERS
-            else parse_table(value, f"{where}: {key}")
-        )
+        if key == "spend_all":
+            if not isinstance(value, bool):
+                raise InputError(f"{where}: spend_all is {value!r}; give true or false.")
+            values[key] = value
+        elif key in _NUMBERS:
+            values[key] = _number(value, f"{where}: {key}")
+        else:
+            values[str(key)] = parse_table(value, f"{where}: {key}")
     return PlanSpec(**values)
 
 
@@ -128,6 +138,32 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, float]:
             raise InputError(f"{option} {pair!r} is not of the form NAME=NUMBER.")
         table[name] = _number(number, f"{option} {name}")
     return table
+
+
+def check_names(
+    spec: PlanSpec,
+    abilities: Sequence[str],
+    sources: Sequence[str],
+    base_models: Sequence[str],
+) -> None:
+    """Refuse a request that names what there is no growth curve of, before anything is fitted.
+
+    Raises
+    ------
+    InputError
+        Naming the option and the name, and those that are known.
+    """
+    known_abilities, known_sources = tuple(abilities), tuple(sources)
+    for option, table in (
+        ("--cost", spec.cost),
+        ("--available", spec.available),
+        ("--own-plan", spec.own_plan),
+    ):
+        _split(table, option, known_sources, known_abilities)
+    _split(spec.minimum, "--min", known_abilities, known_sources, flipped=True)
+    _named(spec.weight, "--weight", known_abilities)
+    _named(spec.floor, "--floor", known_abilities)
+    _named(spec.training_cost, "--training-cost", tuple(base_models))
 
 
 def build_problem(
@@ -196,6 +232,7 @@ def build_problem(
         weight=weight,
         floor=floor,
         floor_probability=spec.floor_probability,
+        least_gain=_AT_ANY_PRICE if spec.spend_all else LEAST_GAIN,
     )
 
 

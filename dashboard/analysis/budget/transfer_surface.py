@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dashboard.analysis.budget.surface import IntArray, Pieces, SourceSurface, interpolate
+from dashboard.analysis.budget.exchange import IntArray, interpolate
+from dashboard.analysis.budget.surface import Pieces, SourceSurface
 from dashboard.analysis.curve_data import FloatArray
 from dashboard.analysis.effective.model import EffectiveModel
 from dashboard.analysis.results import IntervalKind

@@ -45,7 +45,11 @@ class Ranked:
 
 
 def rank_at(
-    names: Sequence[str], estimates: FloatArray, draws: Sequence[FloatArray], sign: float
+    names: Sequence[str],
+    estimates: FloatArray,
+    draws: Sequence[FloatArray],
+    sign: float,
+    df: float = np.inf,
 ) -> Ranked:
     """Rank models by their estimates and judge each over joint draws.
 
@@ -57,17 +61,20 @@ def rank_at(
         Draws of them; draw b of all models belongs together.
     sign : float
         1 where higher is better, else -1.
+    df : float
+        Degrees of freedom of the draws' noise, which is as uncertain: each draw's is that of a t.
 
     Notes
     -----
     Probabilities and regret shrink models towards their mean: a model that looks best is partly
     lucky. With e_m the estimates' and s_m the draws' deviations from the models' mean, true
     deviations are taken as normal with standard deviation tau, uniform a priori; each draw uses a
-    tau from its posterior and B = tau^2 / (tau^2 + s_m^2), B e_m + sqrt(B) (draw - e_m).
+    tau from its posterior and B = tau^2 / (tau^2 + s_m^2), B e_m + sqrt(B) (draw - e_m). s_m^2 is
+    shrunk half way to the models' mean, since a fit can know too little of its own noise.
     """
     if not names:
         return Ranked(order=(), rank={}, p_best={}, expected_regret={})
-    values = _shrunken(sign * estimates, sign * np.array(draws))
+    values = _shrunken(sign * estimates, sign * np.array(draws), df)
     best = values.max(axis=0)
     winners = values >= best
     p_best = (winners / winners.sum(axis=0)).mean(axis=1)
@@ -82,11 +89,16 @@ def rank_at(
     )
 
 
-def _shrunken(estimates: FloatArray, draws: FloatArray) -> FloatArray:
+def _shrunken(estimates: FloatArray, draws: FloatArray, df: float) -> FloatArray:
     """Return posterior draws (M, B) of the models' deviations from their mean."""
     centre = estimates - estimates.mean()
     noise = draws - draws.mean(axis=0) - centre[:, None]
-    variance = noise.var(axis=1)
+    rng = np.random.default_rng(draws.shape)
+    if np.isfinite(df):
+        noise = noise * np.sqrt(max(df, 3.0) / rng.chisquare(max(df, 3.0), size=draws.shape[1]))
+    own = noise.var(axis=1)
+    variance = (own + own.mean()) / 2
+    noise = noise * np.sqrt(variance / np.maximum(own, 1e-300))[:, None]
     largest = 3 * float(np.abs(centre).max())
     if largest == 0 or not (variance > 0).all():
         return np.asarray(centre[:, None] + noise)
@@ -94,7 +106,6 @@ def _shrunken(estimates: FloatArray, draws: FloatArray) -> FloatArray:
     total = tau[:, None] ** 2 + variance
     log_posterior = -0.5 * (np.log(total) + centre**2 / total).sum(axis=1)
     weight = np.exp(log_posterior - log_posterior.max())
-    rng = np.random.default_rng(draws.shape)
     chosen = rng.choice(tau, size=draws.shape[1], p=weight / weight.sum())
     share = chosen**2 / (chosen**2 + variance[:, None])
     return np.asarray(share * centre[:, None] + np.sqrt(share) * noise)

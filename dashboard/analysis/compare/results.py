@@ -161,7 +161,10 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceComparison:
-    """Everything that `compare sources` knows; all lists in order of study, ability and model."""
+    """Everything that `compare sources` knows; all lists in order of study, ability and model.
+
+    `reason` says why there is nothing to compare; None where there is.
+    """
 
     pairs: tuple[SourceDifference, ...]
     exchange_rates: tuple[ExchangeRate, ...]
@@ -169,6 +172,7 @@ class SourceComparison:
     shared_curves: tuple[SharedCurve, ...]
     readings: tuple[Reading, ...]
     correction: str = CORRECTION
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import t
 
-from dashboard.analysis.compare.inversion import (
-    GriddedCurve,
-    RatioStatus,
-    curve_grid,
-    evaluate,
-    judge_ratio,
-    ratio_interval,
-)
-from dashboard.analysis.compare.paired import weaker
+from dashboard.analysis.compare.data_equivalents import data_equivalents
 from dashboard.analysis.compare.ranking import Ranked, judge_rankings, rank_at
 from dashboard.analysis.compare.results import (
     DataEquivalent,
@@ -27,74 +18,16 @@ from dashboard.analysis.compare.results import (
     ScaleEffect,
     VolumeRanking,
 )
+from dashboard.analysis.compare.scale_effects import adjust_effects, scale_effects
+from dashboard.analysis.compare.scale_groups import ScaleGroup, fit_group, gain_to_target
 from dashboard.analysis.compare.scale_readings import read_scales
 from dashboard.analysis.curve_data import CurveData, FloatArray, ResponseKind
 from dashboard.analysis.extrapolation import Extrapolator
-from dashboard.analysis.likelihood import benjamini_hochberg
-from dashboard.analysis.replicated import CurveJob, FittedJob, fit_job, prepare_study, why_no_fit
+from dashboard.analysis.replicated import prepare_study, why_no_fit
 from dashboard.analysis.replicates import stretched_interval
 from dashboard.analysis.results import FitStatus, Interval, IntervalKind, PredictionStatus
 from dashboard.analysis.settings import FitSettings
 from dashboard.analysis.summary import value_limits
-
-_SCATTER_MODELS = 4
-"""Models from which on their own scatter about the line in log N can be judged."""
-_MIN_P = 1e-300
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Model:
-    """One base model of a group."""
-
-    job: CurveJob
-    index: int
-    fitted: FittedJob | None
-    gridded: GriddedCurve | None
-
-    @property
-    def name(self) -> str:
-        """Base model."""
-        return self.job.data.base_model
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Group:
-    """Base models of one study, ability, source and metric, smallest first, and the target."""
-
-    models: tuple[_Model, ...]
-    target: float
-
-    @property
-    def drawn(self) -> list[_Model]:
-        """Models with a fitted curve."""
-        return [model for model in self.models if model.gridded is not None]
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Fields that name the group in every result."""
-        data = self.models[0].job.data
-        return {
-            "study": data.study,
-            "ability": data.ability,
-            "data_source": data.data_source,
-            "metric": data.metric,
-        }
-
-    @property
-    def sign(self) -> float:
-        """1 where higher is better, else -1."""
-        return 1.0 if self.models[0].job.data.higher_is_better else -1.0
-
-    @property
-    def response(self) -> ResponseKind:
-        """Kind of score."""
-        return self.models[0].job.prepared.response
-
-    @property
-    def common(self) -> list[float]:
-        """Volumes at which every model with a curve has runs."""
-        sets = [set(m.fitted.runs.volumes.tolist()) for m in self.drawn if m.fitted is not None]
-        return sorted(set.intersection(*sets)) if sets else []
 
 
 def compare_scales(
@@ -139,19 +72,19 @@ def compare_scales(
     for members in groups.values():
         if len(members) < 2:
             continue
-        whole = _fit_group([jobs[i] for i in members], members, settings, at)
+        whole = fit_group([jobs[i] for i in members], members, settings, at)
         tested, correlation = judge_rankings(
             [model.job for model in whole.drawn], whole.keys, settings
         )
         backtests += tested
-        effects += _scale_effects(whole, settings)
-        equivalents += _data_equivalents(whole, settings)
+        effects += scale_effects(whole, settings)
+        equivalents += data_equivalents(whole, settings)
         for target in at or (whole.target,):
             group = replace(whole, target=target)
             found, ranked = _score_models(group, settings, extrapolator, correlation)
             models += found
             rankings += _rankings(group, ranked)
-    effects = _adjust(effects)
+    effects = adjust_effects(effects)
     return ScaleComparison(
         models=tuple(models),
         ranking_at=tuple(rankings),
@@ -162,34 +95,8 @@ def compare_scales(
     )
 
 
-def _fit_group(
-    jobs: Sequence[CurveJob], members: Sequence[int], settings: FitSettings, at: Sequence[float]
-) -> _Group:
-    """Fit the models of one group, smallest first, on one grid that holds all targets."""
-    fitted = [fit_job(job, settings) for job in jobs]
-    volumes = [float(v) for item in fitted if item is not None for v in item.runs.volumes]
-    grid = curve_grid(volumes, at) if volumes else np.empty(0)
-    models = [
-        _Model(
-            job=job,
-            index=index,
-            fitted=item,
-            gridded=evaluate(item, grid) if item is not None and item.fitted else None,
-        )
-        for job, index, item in zip(jobs, members, fitted, strict=True)
-    ]
-    models.sort(key=lambda m: (m.job.data.n_params or np.inf, m.name))
-    group = _Group(models=tuple(models), target=np.nan)
-    lasts = [m.gridded.last for m in models if m.gridded is not None]
-    target = max(group.common, default=min(lasts, default=np.nan))
-    return replace(group, target=target)
-
-
-# ----------------------------------------------------------------------------- scores and rankings
-
-
 def _score_models(
-    group: _Group, settings: FitSettings, extrapolator: Extrapolator, correlation: float
+    group: ScaleGroup, settings: FitSettings, extrapolator: Extrapolator, correlation: float
 ) -> tuple[list[ModelScore], Ranked]:
     """Return every model's score at the target, and the ranking that follows."""
     scores: list[tuple[Interval, PredictionStatus]] = []
@@ -217,7 +124,9 @@ def _score_models(
         estimates.append(estimate)
         draws.append(replicates)
     names = tuple(model.name for model in group.drawn)
-    ranked = rank_at(names, np.array(estimates), draws, group.sign)
+    inside = [m.gridded for m in group.drawn if m.gridded and group.target <= m.gridded.last]
+    df = min((gridded.curve.df for gridded in inside), default=np.inf)
+    ranked = rank_at(names, np.array(estimates), draws, group.sign, df)
     result: list[ModelScore] = []
     by_name = dict(zip(names, scores, strict=True))
     for model in group.models:
@@ -240,7 +149,7 @@ def _score_models(
                 prediction_status=None if found is None else found[1],
                 rank=ranked.rank.get(model.name),
                 p_best=ranked.p_best.get(model.name),
-                gain=None if curve_of is None else _gain(curve_of, group, settings),
+                gain=None if curve_of is None else gain_to_target(curve_of, group, settings),
                 status=status,
                 reason=reason,
             )
@@ -276,16 +185,7 @@ def _around(interval: Interval, luck: FloatArray, response: ResponseKind) -> Flo
     return np.asarray(np.exp(values) if response is ResponseKind.LOSS else values)
 
 
-def _gain(curve: GriddedCurve, group: _Group, settings: FitSettings) -> Interval:
-    """Return the gain from the first volume to the target, within what was observed."""
-    (begin, begins), (end, ends) = curve.at(curve.first), curve.at(min(group.target, curve.last))
-    return stretched_interval(
-        group.sign * (end - begin), group.sign * (ends - begins), settings.level, curve.curve.df,
-        curve.curve.kind,
-    )  # fmt: skip
-
-
-def _rankings(group: _Group, ranked: Ranked) -> list[VolumeRanking]:
+def _rankings(group: ScaleGroup, ranked: Ranked) -> list[VolumeRanking]:
     """Return the ranking at every common volume up to the target, and at the target."""
     rankings = []
     for volume in group.common:
@@ -312,168 +212,3 @@ def _rankings(group: _Group, ranked: Ranked) -> list[VolumeRanking]:
         )
         for volume, order in rankings
     ]
-
-
-# ------------------------------------------------------------------------------------ scale effects
-
-
-def _scale_effects(group: _Group, settings: FitSettings) -> list[ScaleEffect]:
-    """Return slopes over log10 N of the score at every common volume and of the gain."""
-    common = group.common
-    empty = ScaleEffect(
-        **group.keys,
-        quantity="gain",
-        n_examples=group.target,
-        n_models=len(group.drawn),
-        slope=None,
-        p_value=None,
-        q_value=None,
-        n_tests=0,
-        reason=None,
-    )
-    sized = [model for model in group.drawn if model.job.data.n_params]
-    if len({model.job.data.n_params for model in sized}) < 2:
-        return [replace(empty, reason="fewer than two sizes of model have a fitted curve")]
-    if len(common) < 2:
-        return [replace(empty, reason="the models share fewer than two volumes")]
-    log_n = np.log10([model.job.data.n_params or 1 for model in sized])
-    curves = [model.gridded for model in sized if model.gridded is not None]
-    values = {volume: _on_scale(curves, volume, group) for volume in common}
-    effects = [
-        _slope(replace(empty, quantity="score", n_examples=volume), log_n, found, curves, settings)
-        for volume, found in values.items()
-    ]
-    gain = values[common[-1]] - values[common[0]]
-    effects.append(_slope(replace(empty, n_examples=common[-1]), log_n, gain, curves, settings))
-    return effects
-
-
-def _on_scale(curves: Sequence[GriddedCurve], volume: float, group: _Group) -> FloatArray:
-    """Return estimate and replicates (M, 1 + B) at a volume, positive = better, log for losses."""
-    rows = []
-    for curve in curves:
-        estimate, replicates = curve.at(volume)
-        rows.append(np.concatenate([[estimate], replicates]))
-    values = np.array(rows)
-    if group.response is ResponseKind.LOSS:
-        values = np.log(np.maximum(values, 1e-300))
-    return np.asarray(group.sign * values)
-
-
-def _slope(
-    empty: ScaleEffect,
-    log_n: FloatArray,
-    values: FloatArray,
-    curves: Sequence[GriddedCurve],
-    settings: FitSettings,
-) -> ScaleEffect:
-    """Return the slope over log10 N with its interval and p-value.
-
-    The standard error is the replicates'; with four models or more, the scatter of models about
-    the line counts too and the larger of the two is taken.
-    """
-    centred = log_n - log_n.mean()
-    weights = centred / (centred**2).sum()
-    slopes = weights @ values
-    estimate, stderr = float(slopes[0]), float(slopes[1:].std())
-    df = min(curve.curve.df for curve in curves)
-    reason: str | None = "holds for these models: with fewer than four, others may differ"
-    if len(log_n) >= _SCATTER_MODELS:
-        reason = None
-        residual = values[:, 0] - values[:, 0].mean() - estimate * centred
-        n_free = len(log_n) - 2
-        scatter = float(np.sqrt((residual**2).sum() / n_free / (centred**2).sum()))
-        if scatter > stderr:
-            stderr, df = scatter, float(n_free)
-    half = float(t.ppf(0.5 + settings.level / 2, df)) * stderr
-    p_value = 1.0 if estimate == 0 else _MIN_P
-    if stderr > 0:
-        p_value = max(2 * float(t.sf(abs(estimate) / stderr, df)), _MIN_P)
-    return replace(
-        empty,
-        slope=Interval(
-            estimate=estimate,
-            low=estimate - half,
-            high=estimate + half,
-            level=settings.level,
-            kind=weaker([curve.curve.kind for curve in curves]),
-        ),
-        p_value=p_value,
-        reason=reason,
-    )
-
-
-def _adjust(effects: Sequence[ScaleEffect]) -> list[ScaleEffect]:
-    """Adjust p-values over a study, metric and quantity."""
-    result = list(effects)
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for index, effect in enumerate(effects):
-        if effect.p_value is not None:
-            key = (effect.study, effect.metric, effect.quantity)
-            groups.setdefault(key, []).append(index)
-    for members in groups.values():
-        p_values = np.array([effects[i].p_value for i in members], dtype=float)
-        for i, q_value in zip(members, benjamini_hochberg(p_values), strict=True):
-            result[i] = replace(effects[i], q_value=float(q_value), n_tests=len(members))
-    return result
-
-
-# --------------------------------------------------------------------------------- data equivalents
-
-
-def _data_equivalents(group: _Group, settings: FitSettings) -> list[DataEquivalent]:
-    """Return what each model needs to match the next larger one, at every common volume."""
-    sized = [model for model in group.drawn if model.job.data.n_params]
-    result = []
-    for small, large in pairwise(sized):
-        if small.job.data.n_params == large.job.data.n_params:
-            continue
-        assert small.gridded is not None  # `drawn` models have curves
-        assert large.gridded is not None
-        gain = _gain(small.gridded, replace(group, target=small.gridded.last), settings)
-        for volume in group.common:
-            if volume > 0:
-                result.append(
-                    _data_equivalent(
-                        group, small.gridded, large.gridded, volume, gain.low > 0, settings
-                    )
-                )
-    return result
-
-
-def _data_equivalent(
-    group: _Group,
-    small: GriddedCurve,
-    large: GriddedCurve,
-    volume: float,
-    grows: bool,
-    settings: FitSettings,
-) -> DataEquivalent:
-    """Return the smaller model's volume that reaches the larger one's score at `volume`."""
-    names = (small.fitted.runs.data.base_model, large.fitted.runs.data.base_model)
-    empty = DataEquivalent(
-        **group.keys,
-        base_model=names[0],
-        larger=names[1],
-        n_examples=volume,
-        ratio=None,
-        p_beyond_observed=None,
-        p_never_under_family=None,
-        status=RatioStatus.NOT_IDENTIFIED,
-        reason=f"no gain of {names[0]} is established",
-    )
-    if not grows:
-        return empty
-    reached, draws = small.reaches(*large.at(volume))
-    df = min(small.curve.df, large.curve.df)
-    kind = weaker((small.curve.kind, large.curve.kind))
-    p_never = float(np.isinf(draws).mean())
-    status, reason = judge_ratio(reached, p_never, small, names[0])
-    return replace(
-        empty,
-        ratio=ratio_interval(reached, draws, volume, settings.level, df, kind, floor=small.first),
-        p_beyond_observed=float((draws > small.last).mean()),
-        p_never_under_family=p_never,
-        status=status,
-        reason=reason,
-    )

@@ -135,7 +135,16 @@ def compare_sources(
         still_growing=tuple(growing),
         shared_curves=tuple(shared),
         readings=read_sources(pairs, rates),
+        reason=None if pairs else _why_nothing(sources),
     )
+
+
+def _why_nothing(sources: Sequence[str]) -> str:
+    """Say why no two sources could be compared."""
+    if len(sources) < 2:
+        only = f"only {sources[0]!r} has" if sources else "no data source has"
+        return f"{only} growth curves; a comparison needs two sources"
+    return f"no ability of one base model was trained on two of the sources {', '.join(sources)}"
 
 
 def _reference_of(study: str, curves: Sequence[CurveData], asked: str | None) -> str:

