@@ -30,9 +30,14 @@ check: .venv/ready
 ## Figures for docs/benchmarks.md.
 bench: .venv/ready
 	$(BIN)/python cli.py bench grid
+	$(BIN)/python cli.py bench scripts
+	$(BIN)/python cli.py bench planner
+	$(BIN)/python cli.py bench training
+	$(BIN)/python cli.py bench scoring
 	$(BIN)/python cli.py bench judge
 	$(BIN)/python cli.py bench warehouse
 	$(BIN)/python cli.py bench statistics
+	$(BIN)/python cli.py bench app
 
 app: .venv/ready
 	$(BIN)/python cli.py dashboard

@@ -90,11 +90,11 @@ def fetch_doit(
         If `huggingface_hub` isn't installed.
     """
     try:
+        from httpx import HTTPError
         from huggingface_hub import HfApi, snapshot_download
         from huggingface_hub.errors import (
             HfHubHTTPError,
             HFValidationError,
-            HTTPError,
             LocalEntryNotFoundError,
             OfflineModeIsEnabled,
         )
