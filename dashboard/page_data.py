@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,6 @@ from warehouse.workspace import Workspace
 
 Metrics = str | None
 """A metric; None stands for each ability's primary one."""
-
-_EFFECTIVE_REPLICATES = 400
-"""As the command `transfer` has it: enough for worths, which refit a curve in every replicate."""
 
 _MOST_OBSERVED = 12
 _DOUBLINGS = (2, 4, 8)
@@ -150,10 +147,9 @@ def load_transfer(
     root: Path, snapshot_id: str, study: str, base_model: str, metric: Metrics = None
 ) -> TransferResults | None:
     """Estimate what each ability's data does to every target; None without a scored run."""
-    from dashboard.result_store import load_or_compute, result_key
     from dashboard.transfer_evidence import load_run_tables
+    from dashboard.transfer_store import fit_transfer_or_load
 
-    settings = data.FIT_SETTINGS
     with closing(data.open_snapshot(root, snapshot_id)) as conn:
         tables = load_run_tables(
             conn, studies=[study], base_models=[base_model], metrics=_metrics(metric)
@@ -161,27 +157,8 @@ def load_transfer(
     if not tables:
         return None
     (table,) = tables
-
-    def compute() -> dict[str, Any]:
-        from dashboard.analysis.effective import fit_effective
-        from dashboard.analysis.transfer import fit_transfer
-
-        small = replace(settings, n_replicates=min(settings.n_replicates, _EFFECTIVE_REPLICATES))
-        # The model behind the worths is large, and only budgets need it.
-        effective = replace(fit_effective(table, small), model=None)
-        return {
-            "transfer": to_plain(fit_transfer(table, settings)),
-            "effective": to_plain(effective),
-        }
-
-    asked = {"snapshot": snapshot_id, "study": study, "base_model": base_model, "metric": metric}
-    key = result_key("transfer", [], settings, asked)
-    document = load_or_compute(Workspace(root=root), "transfer", key, compute)
-    return TransferResults(
-        table=table,
-        transfer=from_plain(TransferResult, document["transfer"]),
-        effective=from_plain(EffectiveFit, document["effective"]),
-    )
+    transfer, effective = fit_transfer_or_load(Workspace(root=root), table, data.FIT_SETTINGS)
+    return TransferResults(table=table, transfer=transfer, effective=effective)
 
 
 def load_plan(

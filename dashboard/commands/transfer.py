@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 _PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
-_EFFECTIVE_REPLICATES = 400
-"""Enough for the intervals of worths, which refit a curve in every replicate."""
-
 
 def transfer(
     study: Filter = None,
@@ -51,10 +48,9 @@ def transfer(
     from dataclasses import replace
 
     from dashboard.analysis import FitSettings
-    from dashboard.analysis.effective import fit_effective
-    from dashboard.analysis.transfer import fit_transfer
     from dashboard.analysis.transfer.document import transfer_document
     from dashboard.transfer_evidence import load_run_tables
+    from dashboard.transfer_store import fit_transfer_or_load
     from warehouse.connection import latest_snapshot, open_latest
     from warehouse.workspace import open_workspace
 
@@ -71,9 +67,9 @@ def transfer(
     _check("--data-source", data_source, [*sources, "mixed"])
     _check("--reference", None if reference is None else [reference], sources)
     print(f"Fitting {len(tables)} tables of runs ...", file=sys.stderr)
-    results = [fit_transfer(table, settings) for table in tables]
-    small = replace(settings, n_replicates=min(replicates, _EFFECTIVE_REPLICATES))
-    fits = [fit_effective(table, small, _known(table, reference)) for table in tables]
+    known = [
+        fit_transfer_or_load(place, table, settings, _known(table, reference)) for table in tables
+    ]
     # Noise and corrections are those of all runs; filters only choose what is shown.
     wanted = {
         "ability": ability,
@@ -81,7 +77,7 @@ def transfer(
         "source_ability": source_ability,
         "data_source": data_source,
     }
-    results = [replace(one, cells=_select(one.cells, wanted)) for one in results]
+    results = [replace(one, cells=_select(one.cells, wanted)) for one, _ in known]
     fits = [
         replace(
             fit,
@@ -89,7 +85,7 @@ def transfer(
             rho=_select(fit.rho, wanted),
             unlabelled=_select(fit.unlabelled, wanted),
         )
-        for fit in fits
+        for _, fit in known
     ]
     if json_output:
         document = {"snapshot": snapshot.id, **transfer_document(results, fits)}
