@@ -42,7 +42,9 @@ def main() -> None:
     try:
         app()
     except GrowthpaceError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        # It may quote data, whose control characters are no business of a terminal.
+        text = "".join(char if char.isprintable() or char == "\n" else " " for char in str(error))
+        print(f"Error: {text}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("Interrupted; run the same command again to go on.", file=sys.stderr)

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from warehouse.landing import write_atomically
 
 
@@ -25,8 +23,3 @@ def write_batch_sizes(path: Path, sizes: Mapping[str, int]) -> None:
     merged = known | {name: min(size, known.get(name, size)) for name, size in sizes.items()}
     if merged != known:
         write_atomically(path, lambda target: target.write_text(json.dumps(merged), "utf-8"))
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error is PyTorch's lack of memory (a plain RuntimeError on the CPU)."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -164,11 +164,12 @@ def checkpoint_bytes(cell: Cell) -> int:
     return (cell.record.n_params or 0) * BYTES[cell.training.dtype]
 
 
-def working_bytes(cell: Cell, spec: GridSpec) -> int:
+def working_bytes(cell: Cell) -> int:
     """Return the disk that a cell takes at most while it is at work."""
     if cell.training is None:
         return 0
     weights = checkpoint_bytes(cell)
+    # Each resume checkpoint has its own.
     best = weights if cell.training.checkpoint_rule == "best_validation" else 0
     return weights + 2 * (resume_bytes(cell.record.n_params or 0, cell.training.dtype) + best)
 
@@ -178,7 +179,7 @@ def disk_bytes(phases: Sequence[Phase], spec: GridSpec, n_items: int) -> int:
     cells = [cell for phase in phases for cell in phase.cells]
     at_work = 0
     for phase in phases:
-        sizes = sorted((working_bytes(cell, spec) for cell in phase.cells), reverse=True)
+        sizes = sorted(map(working_bytes, phase.cells), reverse=True)
         at_work = max(at_work, sum(sizes[: phase.n_workers]))
     kept = sum(map(checkpoint_bytes, cells)) if spec.keep_checkpoints else 0
     return at_work + kept + len(cells) * n_items * ITEM_BYTES

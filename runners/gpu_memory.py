@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 _SLACK_BYTES = 512 << 20
-_LIMIT_SECONDS = 30.0
+# Shorter than the silence after which `status` takes a run for lost.
+_LIMIT_SECONDS = 10.0
 
 
 def used_gpu_bytes(gpus: Sequence[str]) -> int | None:

@@ -392,9 +392,17 @@ def parse_grid(document: dict[str, Any], where: str) -> GridSpec:
     try:
         return GridSpec.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "grid"
-        raise InputError(f"{where}: {field}: {first['msg']}.") from error
+        raise InputError(f"{where}: {_first_problem(error)}.") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return the first wrong field and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    field = field and f"{field}: "
+    if first["type"] == "extra_forbidden":
+        return f"{field}there is no such field; docs/grids.md lists them"
+    return field + first["msg"]
 
 
 def merge_training(base: TrainingSpec, *overrides: Mapping[str, Any]) -> TrainingSpec:
@@ -415,6 +423,4 @@ def merge_training(base: TrainingSpec, *overrides: Mapping[str, Any]) -> Trainin
     try:
         return TrainingSpec.model_validate(merged)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"training override: {field or 'training'}: {first['msg']}.") from error
+        raise InputError(f"training override: {_first_problem(error)}.") from error

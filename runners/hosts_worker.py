@@ -11,18 +11,19 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, cast
 
-from runners.environment import describe_environment, git_commit
 from runners.grid import Cell
-from runners.hardware import detect_hardware
+from runners.hardware import Hardware, detect_hardware
 from runners.job import Event, Job
+from runners.landed import is_done, land_failure
 from runners.memory import choose_sharding, read_shape
 from runners.plan import RunPlan, make_job
-from warehouse.landing import write_atomically, write_document
-from warehouse.records import RecordKind, RunRecord, RunStatus
+from warehouse.landing import write_atomically
+from warehouse.records import RecordKind
 from warehouse.workspace import Workspace
 
 
@@ -69,35 +70,41 @@ class _Reporter:
         stem = f"{self.job.cell.cell_id}-{self.job.attempt}"
         if (self._workspace.landing / RecordKind.RUN.value / f"{stem}.json").exists():
             return
-        write_document(
+        land_failure(
             self._workspace,
-            RecordKind.RUN,
-            stem,
-            RunRecord(
-                cell_id=self.job.cell.cell_id,
-                attempt=self.job.attempt,
-                status=RunStatus.FAILED,
-                failure_stage=event.stage,
-                failure_reason=event.reason,
-                started_at=self._began,
-                finished_at=datetime.now(UTC),
-                git_commit=git_commit(),
-                environment=dict(describe_environment()),
-                data_hash=self.job.dataset_hash,
-            ),
+            self.job.cell.cell_id,
+            self.job.attempt,
+            stage=event.stage,
+            reason=event.reason or "no reason given",
+            is_retried=False,
+            started_at=self._began,
+            placement=self.job.placement,
+            data_hash=self.job.dataset_hash,
+            price_per_hour=self.job.price_per_hour,
         )
 
 
-def _settled(job: Job, ranks: int) -> Job:
-    """Decide what the training settings leave open, by the model's size and this machine."""
-    if job.training is None:
-        return job
-    shape = read_shape(job.model_folder, job.cell.n_params)
-    chosen = choose_sharding(shape, job.training, detect_hardware(), ranks)
+def _settled(line: str, workspace: Workspace, hardware: Hardware, ranks: int) -> Job | None:
+    """Read a job and decide what it leaves open, by the model's size and rank 0's machine.
+
+    None if the cell is done: a launch that was killed is started with the same jobs.
+    """
+    job = Job.model_validate_json(line)
+    if is_done(workspace, job.cell.cell_id):
+        return None
     placement: dict[str, str | int] = {"executor": "hostfile", "ranks": ranks}
-    return job.model_copy(
-        update={"training": chosen.apply_to(job.training), "placement": placement}
-    )
+    training = job.training
+    if training is not None:
+        shape = read_shape(job.model_folder, job.cell.n_params)
+        training = choose_sharding(shape, training, hardware, ranks).apply_to(training)
+    return job.model_copy(update={"training": training, "placement": placement})
+
+
+def _all_memory(hardware: Hardware, ranks: int) -> Hardware:
+    """Return the hardware with the main memory of all machines together, as the ranks share it."""
+    n_machines = max(1, ranks // int(os.environ.get("LOCAL_SIZE", ranks)))
+    host = hardware.host_memory_bytes
+    return replace(hardware, host_memory_bytes=None if host is None else host * n_machines)
 
 
 def main() -> int:
@@ -129,8 +136,15 @@ def main() -> int:
     workspace = Workspace(root=arguments.workspace)
     reporter = _Reporter(workspace)
     worker = Worker(workspace, cast(TextIO, reporter))
+    ranks = int(os.environ["WORLD_SIZE"])
     for line in arguments.jobs.read_text("utf-8").splitlines():
-        job = _settled(Job.model_validate_json(line), int(os.environ["WORLD_SIZE"]))
+        # Rank 0 decides for all: machines may differ, and may not see the same files at once.
+        settled: list[Job | None] = [None]
+        if worker.rank == 0:
+            settled = [_settled(line, workspace, _all_memory(hardware, ranks), ranks)]
+        torch.distributed.broadcast_object_list(settled)
+        if (job := settled[0]) is None:
+            continue
         reporter.begin(job)
         worker.run(job)
         if reporter.has_failed:

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
 
-from runners.environment import describe_environment, git_commit
 from runners.executors import Executor, WorkerHandle
 from runners.forecast import (
     Phase,
@@ -31,12 +30,13 @@ from runners.grid import Cell
 from runners.grid_spec import TrainingSpec
 from runners.ingestion import Ingestion
 from runners.job import Cause, Event
+from runners.landed import is_done, land_failure
 from runners.plan import RunPlan, land_plan, make_job
 from runners.progress import Failure, Progress
-from runners.retries import Decision, decide
-from warehouse.errors import BusyError, LandingError, WorkError
-from warehouse.landing import read_document, write_atomically, write_document
-from warehouse.records import Heartbeat, RecordKind, RunRecord, RunStatus, WorkerState
+from runners.retries import decide
+from warehouse.errors import BusyError, WorkError
+from warehouse.landing import write_atomically
+from warehouse.records import Heartbeat, WorkerState
 from warehouse.workspace import Workspace
 
 _START_ATTEMPTS = 3
@@ -46,16 +46,16 @@ _HEARTBEAT_SECONDS = 2.0
 
 @dataclass(kw_only=True)
 class _Slot:
-    """One worker and what it is busy with; times are of the monotonic clock, in seconds."""
+    """One worker and what it is busy with."""
 
     worker: WorkerHandle
     cell: Cell | None = None
     # Of that cell, with everything decided that the grid leaves open.
     training: TrainingSpec | None = None
-    job_began: float = 0.0
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     state: WorkerState | None = None
     ready: bool = False
+    # By the monotonic clock, in seconds.
     heard_at: float = field(default_factory=time.monotonic)
 
 
@@ -199,7 +199,7 @@ class Orchestrator:
         for slot in self._slots.values():
             if not (slot.ready and slot.cell is None and self._queue):
                 continue
-            free, needed = free_bytes(self.workspace), working_bytes(self._queue[0], self.plan.spec)
+            free, needed = free_bytes(self.workspace), working_bytes(self._queue[0])
             if free >= needed:
                 self._assign(slot, self._queue.popleft())
             elif not any(other.cell for other in self._slots.values()):
@@ -215,7 +215,7 @@ class Orchestrator:
         self._attempts[cell_id] += 1
         self._tries[cell_id] = self._tries.get(cell_id, 0) + 1
         slot.cell = cell
-        slot.job_began = slot.heard_at = time.monotonic()
+        slot.heard_at = time.monotonic()
         slot.started_at = datetime.now(UTC)
         self._note_state(slot, "start")
         job = make_job(self.workspace, self.plan, cell, self._attempts[cell_id])
@@ -291,9 +291,9 @@ class Orchestrator:
         if slot.cell is not None:
             self._fail(slot, death)
         elif not slot.ready:
-            slot.worker.kill()
             self._start_failures[index] = self._start_failures.get(index, 0) + 1
             if self._start_failures[index] >= _START_ATTEMPTS:
+                slot.worker.kill()
                 self._give_up_slot(index, death.reason or "")
                 return
             self._tell(None, f"Worker {index} did not start and is started again: {death.reason}.")
@@ -308,7 +308,8 @@ class Orchestrator:
         self._tell(None, sentence)
 
     def _restart(self, slot: _Slot) -> None:
-        slot.worker.kill()
+        if (left := slot.worker.kill()) is not None:
+            self._tell(None, f"Worker {slot.worker.index} was killed and {left}.")
         self._start_slot(slot.worker.index)
 
     def _tell(self, cell: Cell | None, sentence: str) -> None:
@@ -321,8 +322,7 @@ class Orchestrator:
         """
         assert slot.cell is not None
         cell, cell_id = slot.cell, slot.cell.record.cell_id
-        attempt = self._attempts[cell_id]
-        if _has_landed(self.workspace, cell_id, attempt):
+        if is_done(self.workspace, cell_id):
             # The worker was lost between its last record and its last word.
             self._finish(slot)
             return True
@@ -335,15 +335,31 @@ class Orchestrator:
             self._tries[cell_id],
             self.plan.spec.resources.max_attempts,
         )
-        self._land_failure(slot, cell, event.stage, decision)
+        share = self.executor.describe_share(self._phase.ranks, self._phase.n_workers)
+        land_failure(
+            self.workspace,
+            cell_id,
+            self._attempts[cell_id],
+            stage=event.stage,
+            reason=decision.reason,
+            is_retried=decision.again,
+            started_at=slot.started_at,
+            placement=share,
+            data_hash=cell.dataset_hash,
+            price_per_hour=price_per_hour(share, self.plan.spec.resources),
+        )
+        self._ingestion.has_landed = True
         slot.cell = None
         self._note_state(slot, "idle")
         if decision.again:
             again = "it is tried again"
             if decision.micro_batch_size is not None:
-                self._micro_batches[cell.record.base_model] = decision.micro_batch_size
+                model, size = cell.record.base_model, decision.micro_batch_size
+                # Another worker may have gone lower meanwhile.
+                size = min(size, self._micro_batches.get(model, size))
+                self._micro_batches[model] = size
                 self._tries[cell_id] -= 1
-                again += f" with {decision.micro_batch_size}, as is every later cell of this model"
+                again += f" with {size}, as is every later cell of this model"
             self._tell(cell, f"{decision.reason} (while in stage {event.stage}); {again}.")
             self._queue.appendleft(cell)
             return decision.fresh_worker
@@ -356,36 +372,6 @@ class Orchestrator:
         self.progress.failures.append(failure)
         self._tell(cell, f"failed while in stage {event.stage}: {decision.reason}.")
         return decision.fresh_worker
-
-    def _land_failure(self, slot: _Slot, cell: Cell, stage: str, decision: Decision) -> None:
-        cell_id, attempt = cell.record.cell_id, self._attempts[cell.record.cell_id]
-        wall_seconds = time.monotonic() - slot.job_began
-        share = self.executor.describe_share(self._phase.ranks, self._phase.n_workers)
-        price = price_per_hour(share, self.plan.spec.resources)
-        write_document(
-            self.workspace,
-            RecordKind.RUN,
-            f"{cell_id}-{attempt}",
-            RunRecord(
-                cell_id=cell_id,
-                attempt=attempt,
-                status=RunStatus.FAILED,
-                failure_stage=stage,
-                failure_reason=decision.reason,
-                started_at=slot.started_at,
-                finished_at=datetime.now(UTC),
-                git_commit=git_commit(),
-                environment={
-                    **describe_environment(),
-                    "placement": share,
-                    "is_retried": decision.again,
-                },
-                data_hash=cell.dataset_hash,
-                wall_seconds=wall_seconds,
-                cost=None if price is None else price * wall_seconds / 3600,
-            ),
-        )
-        self._ingestion.has_landed = True
 
     def _beat(self, *, finished: bool = False) -> None:
         states = tuple(s.state for s in self._slots.values() if s.state)
@@ -410,13 +396,3 @@ class Orchestrator:
         except OSError as error:
             # A beat that is missed only makes `status` show an older state.
             self.on_note(f"The heartbeat could not be written ({error.strerror or error}).")
-
-
-def _has_landed(workspace: Workspace, cell_id: str, attempt: int) -> bool:
-    """Tell whether an attempt's result is in the landing zone."""
-    path = workspace.landing / RecordKind.RUN.value / f"{cell_id}-{attempt}.json"
-    try:
-        record = read_document(path, RecordKind.RUN)
-    except (LandingError, OSError):
-        return False
-    return isinstance(record, RunRecord) and record.status is RunStatus.DONE

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runners.base_models import BaseModel, resolve_base_model
 from runners.forecast import forecast_seconds, planned_hardware
+from runners.gc_pause import no_garbage_collection
 from runners.grid import Cell, GridContext, expand_grid, short_hash
 from runners.grid_spec import GridSpec, JudgeSpec, load_grid
 from runners.hardware import Hardware
@@ -102,20 +101,9 @@ def make_plan(
         dtype=hardware.dtype,
         task_files_hash=hash_task_files(spec.scoring.task_folder),
     )
-    with _no_garbage_collection():
+    # A grid may have 100,000 cells.
+    with no_garbage_collection():
         return _compare(name, spec, data, models, hardware, context, landed_runs(workspace))
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from walking over 100,000 cells, which all stay, again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _compare(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from runners.doit_format import Item
+from runners.failures import is_out_of_memory
 from runners.grid import short_hash
 from runners.job import ReplySettings
 from runners.lm_eval_tasks import encode_prompt
@@ -94,8 +95,8 @@ def generate_replies(
             replies = _generate(
                 model, tokenizer, template, [prompts[p] for p in places], max_new_tokens
             )
-        except RuntimeError as error:
-            if batch_size == 1 or not _is_out_of_memory(error):
+        except (RuntimeError, MemoryError) as error:
+            if batch_size == 1 or not is_out_of_memory(error):
                 raise
             batch_size = max(1, batch_size // 2)
             logger.warning("out of memory; replies are generated %d at once now", batch_size)
@@ -147,10 +148,3 @@ def _generate(
             }
         )
     return replies
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether an error is PyTorch's lack of memory (a plain RuntimeError on the CPU)."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

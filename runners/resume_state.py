@@ -1,5 +1,8 @@
 """One rolling resume checkpoint: weights, optimizer, random state and position of a training.
 
+The best weights so far lie beside it: on disk, since in memory they would take as much again as
+the model.
+
 A folder holds one file set and `resume.json`, which names it and is written last, atomically: a
 kill at any moment leaves the old set or the new one. Sharded states fit the number of ranks and
 the sharding that wrote them; a job that comes back with others starts again and says so.
@@ -42,6 +45,9 @@ class RollingCheckpoint:
         self._rank = torch.distributed.get_rank()
         self._ranks = torch.distributed.get_world_size()
         self._last = time.monotonic()
+        self._best: str | None = None
+        # What the file set on disk needs, which may be an earlier epoch's.
+        self._saved_best: str | None = None
 
     def due(self) -> bool:
         """Tell whether it is time to save; rank 0's clock counts, so that all ranks agree."""
@@ -87,8 +93,8 @@ class RollingCheckpoint:
             return None, f"the resume checkpoint fits another job ({'; '.join(changes)})"
         return state, None
 
-    def load(self, engine: Any, state: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
-        """Restore engine and random state; return the best weights so far, if there are any."""
+    def load(self, engine: Any, state: Mapping[str, Any]) -> None:
+        """Restore engine and random state."""
         engine.load_checkpoint(str(self.folder), tag=state["tag"], load_lr_scheduler_states=False)
         random = torch.load(
             self.folder / state["tag"] / f"random-{self._rank}.pt", weights_only=True
@@ -96,48 +102,55 @@ class RollingCheckpoint:
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"])
-        best = state["best"]
-        return torch.load(self.folder / best, weights_only=True) if best else None
+        self._best = self._saved_best = state["best"]
 
-    def save(
-        self,
-        engine: Any,
-        step: int,
-        progress: Mapping[str, Any],
-        best: dict[str, torch.Tensor] | None,
-    ) -> None:
+    def keep_best(self, weights: Mapping[str, torch.Tensor], step: int) -> None:
+        """Keep the weights of the best epoch so far; rank 0 writes them."""
+        self._best = f"best-{step}.pt"
+        if self._rank != 0:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("best-*.pt"):
+            if path.name != self._saved_best:
+                path.unlink()
+        write_atomically(self.folder / self._best, lambda path: torch.save(dict(weights), path))
+
+    def load_best(self) -> dict[str, torch.Tensor] | None:
+        """Return what `keep_best` kept last, mapped from disk; None on ranks other than 0."""
+        if self._rank != 0 or self._best is None:
+            return None
+        return dict(
+            torch.load(self.folder / self._best, weights_only=True, mmap=True, map_location="cpu")
+        )
+
+    def save(self, engine: Any, step: int, progress: Mapping[str, Any]) -> None:
         """Write a new file set, then drop the old one; every rank must call it.
 
         Parameters
         ----------
         progress : mapping
             Whatever JSON can hold; `find` returns it under the same key.
-        best : dict, optional
-            Weights of the best epoch so far (rank 0's count), saved once for each epoch.
         """
         tag = f"step-{step}"
-        best_name = None if best is None else f"best-{progress['checkpoint_step']}.pt"
         try:
             engine.save_checkpoint(str(self.folder), tag=tag, save_latest=False)
             random = {"cpu": torch.get_rng_state()}
             if torch.cuda.is_available():
                 random["cuda"] = torch.cuda.get_rng_state()
             torch.save(random, self.folder / tag / f"random-{self._rank}.pt")
-            if best_name and self._rank == 0 and not (self.folder / best_name).exists():
-                write_atomically(self.folder / best_name, lambda path: torch.save(best, path))
         except BaseException:
             # A full disk, most likely: leave the last good set and free the rest.
             shutil.rmtree(self.folder / tag, ignore_errors=True)
             raise
         torch.distributed.barrier()
         if self._rank == 0:
-            kept = {tag, best_name, _STATE}
+            kept = {tag, self._best, _STATE}
             files = [str(p.relative_to(self.folder)) for p in sorted((self.folder / tag).iterdir())]
             state = {
                 "tag": tag,
                 "layout": self.layout,
-                "files": [*files, best_name] if best_name else files,
-                "best": best_name,
+                "files": [*files, self._best] if self._best else files,
+                "best": self._best,
                 "progress": dict(progress),
             }
             text = json.dumps(state)
@@ -145,6 +158,7 @@ class RollingCheckpoint:
             for path in self.folder.iterdir():
                 if path.name not in kept:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self._saved_best = self._best
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -6,16 +6,15 @@ does, so a `Scorer` does them once and then serves every checkpoint of the worke
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import logging
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lm_eval
 import pyarrow as pa
@@ -23,9 +22,10 @@ import torch
 from lm_eval.evaluator import evaluate
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from runners.batch_sizes import is_out_of_memory
 from runners.code_scoring import try_replies
 from runners.doit_format import Item
+from runners.failures import is_out_of_memory
+from runners.gc_pause import no_garbage_collection
 from runners.lm_eval_live import LiveModel, Pairs, PreparedModel, load_tasks
 from runners.lm_eval_tasks import (
     continuations,
@@ -53,6 +53,7 @@ from warehouse.landing import write_atomically
 from warehouse.records import ITEM, ITEM_SCORE
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Scorer:
@@ -296,19 +297,17 @@ class Scorer:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dict[str, Any]
     ) -> dict[str, list[Sample]]:
         """Run lm-eval; a single task with smaller batches for as long as memory is short."""
-        sizes = self.settings["batch_sizes"]
-        while True:
-            size = min(sizes[name] for name in tasks)
+
+        def run(size: int) -> dict[str, list[Sample]]:
             lm = self._lm(model, tokenizer, size, own=tasks.keys() <= self._own_names)
-            try:
-                with _no_garbage_collection():
-                    results = evaluate(lm, {"tasks": tasks}, bootstrap_iters=0, log_samples=True)
-                return results["samples"]
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or size == 1 or len(tasks) > 1:
-                    raise
-            (name,) = tasks
-            self._halve(name)
+            with no_garbage_collection():
+                results = evaluate(lm, {"tasks": tasks}, bootstrap_iters=0, log_samples=True)
+            return results["samples"]
+
+        if len(tasks) > 1:
+            return run(min(self.settings["batch_sizes"][name] for name in tasks))
+        (name,) = tasks
+        return self._with_enough_memory(name, run)
 
     def _lm(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int, *, own: bool
@@ -320,14 +319,21 @@ class Scorer:
             model, tokenizer, tokens=self._tokens, end=self.template.end, batch_size=size
         )
 
-    def _halve(self, name: str) -> None:
-        """Halve the batch size of a task that ran out of memory, and give the memory back."""
+    def _with_enough_memory(self, name: str, run: Callable[[int], T]) -> T:
+        """Run a task at its batch size, halved for as long as memory is short."""
         sizes = self.settings["batch_sizes"]
-        sizes[name] //= 2
-        logger.warning("%s: out of memory; its batch size is now %d", name, sizes[name])
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        while True:
+            try:
+                return run(sizes[name])
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or sizes[name] == 1:
+                    raise
+            # Outside of the handler, whose error holds what is to be given back.
+            sizes[name] //= 2
+            logger.warning("%s: out of memory; its batch size is now %d", name, sizes[name])
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _score_code(
         self,
@@ -358,25 +364,9 @@ class Scorer:
     ) -> list[list[str]]:
         """Return the replies to every document, as many as the task asks for."""
         requests = [request for request in code.requests for _ in range(code.repeats)]
-        while True:
-            size = self.settings["batch_sizes"][name]
-            try:
-                texts = self._lm(model, tokenizer, size, own=False).generate_until(requests)
-                break
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or size == 1:
-                    raise
-            self._halve(name)
+
+        def run(size: int) -> list[str]:
+            return self._lm(model, tokenizer, size, own=False).generate_until(requests)
+
+        texts = self._with_enough_memory(name, run)
         return [texts[start : start + code.repeats] for start in range(0, len(texts), code.repeats)]
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from walking over the many objects of an evaluation again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -199,7 +199,10 @@ def load_study_data(spec: GridSpec, grid_folder: Path, data_root: Path) -> Study
             f"{folder / spec.evaluation.test}; it holds {', '.join(test)}."
         )
     validation: Mapping[str, Sequence[Item]] = {}
-    if spec.training.checkpoint_rule == "best_validation":
+    rules: list[object] = [spec.training.checkpoint_rule]
+    rules += [model.training.get("checkpoint_rule") for model in spec.base_models]
+    rules += [design.training.get("checkpoint_rule") for design in spec.designs]
+    if "best_validation" in rules:
         if spec.evaluation.validation is None:
             raise InputError("checkpoint_rule best_validation needs evaluation.validation.")
         validation = read_doit_folder(folder / spec.evaluation.validation, scored=False)

@@ -195,7 +195,15 @@ def load_template(name: str, model_folder: Path) -> Template:
 def _read_model_template(model_folder: Path) -> Template:
     from transformers import AutoTokenizer
 
-    return model_template(AutoTokenizer.from_pretrained(model_folder))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"template model: the tokenizer in {model_folder} can't be read "
+            f"({str(error).strip().splitlines()[0]}); complete the model folder or use another "
+            "template."
+        ) from error
+    return model_template(tokenizer)
 
 
 _QUESTIONS, _ANSWERS = ("What comes first?", "And then?"), ("This.", "That.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import resource
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -42,20 +43,23 @@ def train(
     Parameters
     ----------
     model
-        Base model prepared by `template.prepare`; on return it holds the checkpoint that the
-        checkpoint rule chose (with ZeRO 3, only the files in `save_to` do).
+        Base model prepared by `template.prepare`; on return, rank 0's holds the checkpoint that
+        the checkpoint rule chose (with ZeRO 3, only the files in `save_to` do).
     items : sequence of Item, at least 1
         The training subset.
     training : TrainingSpec
         With `dtype`, `zero_stage` and `offload` resolved (`memory.choose_sharding`).
+    validation : sequence of Item
+        Held out; decides under `best_validation`.
     progress : callable
         Called with (step, n_steps) after every optimizer step.
     save_to : Path, optional
         Folder for the weights, tokenizer and template.
     resume_folder : Path, optional
-        Where one rolling resume checkpoint is kept, at most every `save_resume_every_seconds`. If
-        an earlier attempt left one that fits, training goes on from there. The caller removes the
-        folder once the trained weights are safe.
+        Where one rolling resume checkpoint is kept, at most every `save_resume_every_seconds`, and
+        the best weights so far. If an earlier attempt left a checkpoint that fits, training goes
+        on from there. The caller removes the folder once the trained weights are safe. Without
+        it, the best weights lie in a temporary folder meanwhile.
 
     Raises
     ------
@@ -64,31 +68,31 @@ def train(
         change the loss.
     """
     torch.manual_seed(seed)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
     encoded = _encode(template, tokenizer, items, training)
     held_out = [template.encode(tokenizer, i.turns, training.max_length) for i in validation]
     loop = TrainingLoop(model, training, tokenizer.pad_token_id, count_steps(training, len(items)))
     loop.result.n_truncated = sum(example.truncated for example in encoded)
-    rolling = None
-    if resume_folder is not None:
-        rolling = RollingCheckpoint(resume_folder, save_resume_every_seconds, loop.layout())
     energy = EnergyMeter(gpu_uuid())
-    try:
+    with tempfile.TemporaryDirectory(prefix="growthpace-") as scratch, loop:
+        rolling = RollingCheckpoint(
+            resume_folder or Path(scratch),
+            save_resume_every_seconds if resume_folder else math.inf,
+            loop.layout(),
+        )
         if training.packing:
             loop.check_packing(encoded)
-        best = _run(loop, encoded, held_out, seed, progress, rolling)
+        _run(loop, encoded, held_out, seed, progress, rolling)
         result = loop.result
         result.energy_joules = loop.summed(energy.joules())
+        best = rolling.load_best() if training.checkpoint_rule == "best_validation" else None
         weights = full_weights(loop.engine) if best is None else best
-        if save_to is not None and loop.rank == 0:
-            model.save_pretrained(save_to, state_dict=weights)
-            tokenizer.save_pretrained(save_to)
         if best is not None and training.zero_stage != 3:
             model.load_state_dict(best)
+        if save_to is not None and loop.rank == 0:
+            # It takes tied weights out of what it is given.
+            model.save_pretrained(save_to, state_dict=weights)
+            tokenizer.save_pretrained(save_to)
         result.peak_memory_bytes = peak_memory_bytes()
-    finally:
-        loop.engine.destroy()
     model.eval()
     return result
 
@@ -122,20 +126,18 @@ def _run(
     held_out: Sequence[EncodedExample],
     seed: int,
     progress: Callable[[int, int], None],
-    rolling: RollingCheckpoint | None,
-) -> dict[str, torch.Tensor] | None:
-    """Take all steps that are still to take; return the best weights under `best_validation`."""
+    rolling: RollingCheckpoint,
+) -> None:
+    """Take all steps that are still to take."""
     training, result = loop.training, loop.result
-    best: dict[str, torch.Tensor] | None = None
-    if rolling is not None:
-        state, reason = rolling.find()
-        if state is not None:
-            best = rolling.load(loop.engine, state)
-            loop.take_up(TrainResult.from_dict(state["progress"]))
-            result = loop.result
-        elif reason is not None:
-            rolling.remove()
-            result.restarted_reason = reason
+    state, reason = rolling.find()
+    if state is not None:
+        rolling.load(loop.engine, state)
+        loop.take_up(TrainResult.from_dict(state["progress"]))
+        result = loop.result
+    elif reason is not None:
+        rolling.remove()
+        result.restarted_reason = reason
     began = time.perf_counter() - result.seconds
     steps_per_epoch = math.ceil(len(encoded) / training.batch_size)
     batches = global_batches(len(encoded), training.batch_size, loop.n_steps, seed)
@@ -161,20 +163,29 @@ def _run(
             loss = loop.mean_loss(held_out)
             if result.validation_loss is None or loss < result.validation_loss:
                 result.validation_loss, result.checkpoint_step = loss, step
-                weights = full_weights(loop.engine)
-                best = {k: v.detach().to("cpu", copy=True) for k, v in weights.items()}
-        if rolling is not None and step < loop.n_steps and rolling.due():
+                rolling.keep_best(full_weights(loop.engine), step)
+        if step < loop.n_steps and rolling.due():
             result.seconds = time.perf_counter() - began
-            rolling.save(loop.engine, step, result.to_dict(), best)
+            rolling.save(loop.engine, step, result.to_dict())
     result.n_epochs = loop.n_steps / steps_per_epoch
     if training.checkpoint_rule == "last":
         result.checkpoint_step = loop.n_steps
     result.seconds = time.perf_counter() - began
-    return best
+
+
+def reset_peak_memory() -> None:
+    """Begin a new peak: a live worker's next cell may need less than its last one."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    # Without the right to do so, the peak stays that of the process.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
 def peak_memory_bytes() -> int:
-    """Return the peak memory of this process: of the GPU where there is one, else resident."""
+    """Return the peak since `reset_peak_memory`: of the GPU where there is one, else resident."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024

@@ -193,6 +193,14 @@ class TrainingLoop:
         }
         self.result = TrainResult(settings=settings)
 
+    def __enter__(self) -> TrainingLoop:
+        """Nothing is left to start."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the engine and its buffers."""
+        self.engine.destroy()
+
     @property
     def _row_tokens(self) -> int | None:
         """Longest packed row in tokens; None without packing."""

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import errno
-import hashlib
-import json
 import logging
 import os
 import random
-import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -36,33 +31,31 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from runners.batch_sizes import read_batch_sizes, write_batch_sizes
+from runners.checkpoints import RESULT_FILE, find_damage, finish_checkpoint, read_result
 from runners.doit_format import Item, read_doit_file
 from runners.engine import sharded_loading, start_deepspeed
 from runners.environment import describe_environment, git_commit
+from runners.failures import describe_failure
 from runners.grid import short_hash
-from runners.job import Cause, Event, Job, ReplySettings
+from runners.job import Event, Job, ReplySettings
+from runners.landed import land_result, write_once
 from runners.public_tasks import load_public_tasks
 from runners.replies import generate_replies, reply_stem, select_items
 from runners.score import Scorer
 from runners.sft_data import TEST_FILE, TRAIN_FILE, VALIDATION_FILE
-from runners.template import TEMPLATE_FILE, Template, load_template
-from runners.train import peak_memory_bytes, train
+from runners.template import Template, load_template
+from runners.train import peak_memory_bytes, reset_peak_memory, train
 from runners.train_steps import TrainResult
-from warehouse.errors import LandingError
-from warehouse.landing import read_document, write_atomically, write_document, write_table
-from warehouse.records import TRAINING_LOG, RecordKind, RunRecord, RunStatus
+from warehouse.records import RecordKind
 from warehouse.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-RESULT_FILE = "growthpace_training.json"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PROGRESS_SECONDS = 0.5
-# What libraries say of it, whatever their exception's type.
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|bad_alloc", re.I)
-_DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DISK_FULL = re.compile(r"\(os error (27|28|122)\)|PytorchStreamWriter failed|unexpected pos")
-_SURROUNDINGS = re.compile(r"connection (closed|reset|refused)|NCCL|CUDA error|gloo", re.I)
+# A larger base model is read anew for each training: that costs little beside it, and a copy that
+# stays would take memory that training needs.
+_KEPT_BYTES = 2 << 30
 
 
 class Worker:
@@ -76,7 +69,8 @@ class Worker:
         self._tokenizers: dict[tuple[Path, str], PreTrainedTokenizerBase] = {}
         self._scorers: dict[tuple[object, ...], Scorer] = {}
         self._environment = describe_environment()
-        self._git_commit = git_commit()
+        # Remembered from now on, whatever becomes of the checkout meanwhile.
+        git_commit()
         self._last_progress = 0.0
         self._stage = ""
 
@@ -105,6 +99,7 @@ class Worker:
 
     def _run(self, job: Job) -> None:
         began, started_at = time.perf_counter(), datetime.now(UTC)
+        reset_peak_memory()
         # Every cell starts from the same random state, whichever cells this worker did before.
         seed = job.cell.seed or 0
         random.seed(seed)
@@ -122,7 +117,18 @@ class Worker:
             with self._signs_of_life(model):
                 self._reply(job, job.replies, model, tokenizer, template)
         self._enter("land")
-        self._land(job, scorer, scores, result, started_at, began, score_seconds)
+        land_result(
+            self.workspace,
+            job,
+            items=scorer.items_table(),
+            scores=scores,
+            result=result,
+            environment=self._environment | {"scoring": scorer.settings},
+            started_at=started_at,
+            score_seconds=score_seconds,
+            wall_seconds=time.perf_counter() - began,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
         if not job.keep_checkpoint:
             shutil.rmtree(self.workspace.checkpoints / job.cell.cell_id, ignore_errors=True)
 
@@ -136,11 +142,14 @@ class Worker:
             return *self._base_model(job, template), None
         if self._is_trained(checkpoint):
             self._enter("load")
-            return *_load(checkpoint, job), _read_result(checkpoint)
+            return *_load(checkpoint, job), read_result(checkpoint)
         self._enter("train")
         model, tokenizer = self._base_model(job, template)
         result = self._train(job, model, tokenizer, template, checkpoint)
         if job.training.zero_stage == 3 and self.rank == 0:
+            self._enter("load")
+            # The shards go first: the whole model may just fit one device.
+            del model
             model, tokenizer = _load(checkpoint, job)
         return model, tokenizer, result
 
@@ -191,10 +200,13 @@ class Worker:
             return model, tokenizer
         key = (job.model_folder, template.name)
         if key not in self._pristine:
+            self._pristine = {}
             model, tokenizer = _load(job.model_folder, job)
             # New template tokens get random rows; seeded apart so that all cells share them.
             torch.manual_seed(0)
             template.prepare(tokenizer, model)
+            if job.training and model.get_memory_footprint() > _KEPT_BYTES:
+                return model, tokenizer
             self._pristine = {key: model}
             self._tokenizers = {key: tokenizer}
         pristine = self._pristine[key]
@@ -231,11 +243,7 @@ class Worker:
         if result.restarted_reason is not None:
             self.report(Event(kind="note", reason=f"{result.restarted_reason}; it trains anew."))
         if self.rank == 0:
-            (partial / TEMPLATE_FILE).write_text(template.to_json(), "utf-8")
-            text = json.dumps(result.to_dict() | {"files": _digests(partial)})
-            write_atomically(partial / RESULT_FILE, lambda path: path.write_text(text, "utf-8"))
-            shutil.rmtree(checkpoint, ignore_errors=True)
-            partial.replace(checkpoint)
+            finish_checkpoint(partial, checkpoint, result, template)
             shutil.rmtree(resume, ignore_errors=True)
         return result
 
@@ -309,92 +317,7 @@ class Worker:
             batch_size=job.score_batch_size,
         )
         stem = reply_stem(job.cell.cell_id, settings)
-        self._write_once(RecordKind.GENERATION, stem, replies)
-
-    def _land(
-        self,
-        job: Job,
-        scorer: Scorer,
-        scores: pa.Table,
-        result: TrainResult | None,
-        started_at: datetime,
-        began: float,
-        score_seconds: float,
-    ) -> None:
-        """Write the cell's records; the run record comes last and makes the others count."""
-        cell_id = job.cell.cell_id
-        if self._has_landed(cell_id):
-            # A worker that was taken for dead did it after all.
-            return
-        # Landing files never change once they are there; a cell that died between its scores
-        # and its run record computed the same scores again.
-        self._write_once(RecordKind.ITEM, _items_stem(job), scorer.items_table())
-        self._write_once(RecordKind.ITEM_SCORE, cell_id, scores)
-        if result is not None:
-            rows = [{"cell_id": cell_id, "attempt": job.attempt, **asdict(s)} for s in result.steps]
-            log = pa.Table.from_pylist(rows, schema=TRAINING_LOG)
-            write_table(self.workspace, RecordKind.TRAINING_LOG, f"{cell_id}-{job.attempt}", log)
-        trained = result or TrainResult()
-        wall_seconds = time.perf_counter() - began
-        environment = self._environment | {"scoring": scorer.settings, "placement": job.placement}
-        if result is not None:
-            environment["training"] = result.describe()
-        write_document(
-            self.workspace,
-            RecordKind.RUN,
-            f"{cell_id}-{job.attempt}",
-            RunRecord(
-                cell_id=cell_id,
-                attempt=job.attempt,
-                status=RunStatus.DONE,
-                started_at=started_at,
-                finished_at=datetime.now(UTC),
-                git_commit=self._git_commit,
-                environment=environment,
-                data_hash=job.dataset_hash,
-                checkpoint_rule=job.training.checkpoint_rule if job.training else None,
-                checkpoint_step=trained.checkpoint_step if result else None,
-                n_optimizer_steps=len(trained.steps),
-                n_epochs=trained.n_epochs,
-                n_tokens=trained.n_tokens,
-                n_target_tokens=trained.n_target_tokens,
-                n_truncated=trained.n_truncated,
-                train_loss=trained.steps[-1].loss if trained.steps else None,
-                validation_loss=trained.validation_loss,
-                train_seconds=trained.seconds,
-                score_seconds=score_seconds,
-                wall_seconds=wall_seconds,
-                peak_memory_bytes=peak_memory_bytes(),
-                energy_joules=trained.energy_joules,
-                cost=None
-                if job.price_per_hour is None
-                else job.price_per_hour * wall_seconds / 3600,
-            ),
-        )
-
-    def _has_landed(self, cell_id: str) -> bool:
-        """Tell whether another attempt has landed the cell's result meanwhile."""
-        for path in (self.workspace.landing / RecordKind.RUN.value).glob(f"{cell_id}-*.json"):
-            try:
-                record = read_document(path, RecordKind.RUN)
-            except LandingError:
-                continue
-            if isinstance(record, RunRecord) and record.status is RunStatus.DONE:
-                return True
-        return False
-
-    def _write_once(self, kind: RecordKind, stem: str, table: pa.Table) -> None:
-        if not (self.workspace.landing / kind.value / f"{stem}.parquet").exists():
-            write_table(self.workspace, kind, stem, table)
-
-
-def _items_stem(job: Job) -> str:
-    """Return the landing file's name of the evaluation items."""
-    if not job.public_tasks:
-        return job.evaluation_folder.name
-    tasks = [task.model_dump() for task in job.public_tasks]
-    digest = short_hash([tasks, job.task_files_hash, job.max_items_per_ability])
-    return f"{job.evaluation_folder.name}-{digest}"
+        write_once(self.workspace, RecordKind.GENERATION, stem, replies)
 
 
 def _batch_sizes_file(job: Job) -> Path:
@@ -411,51 +334,6 @@ def _load(
     if torch.cuda.is_available() and not sharded:
         model = model.to(torch.device("cuda", int(os.environ["LOCAL_RANK"])))
     return model.eval(), AutoTokenizer.from_pretrained(folder)
-
-
-def describe_failure(error: Exception, stage: str) -> Event:
-    """Turn an exception into the event that decides what comes next."""
-    text = str(error).strip()
-    reason = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(text):
-        cause, reason = Cause.OUT_OF_MEMORY, "out of memory"
-    elif getattr(error, "errno", None) in _DISK_FULL_NUMBERS or _DISK_FULL.search(text):
-        cause = Cause.DISK_FULL
-    elif (
-        # Loaders of models raise OSErrors without a number for what is wrong with the model.
-        (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT))
-        or isinstance(error, torch.distributed.DistError)
-        or _SURROUNDINGS.search(text)
-    ):
-        cause = Cause.SURROUNDINGS
-    else:
-        cause = Cause.CELL
-    return Event(kind="failed", stage=stage, reason=reason, cause=cause)
-
-
-def _digests(checkpoint: Path) -> dict[str, str]:
-    """Return the SHA-256 of a checkpoint's files by name."""
-    digests = {}
-    for path in sorted(path for path in checkpoint.iterdir() if path.is_file()):
-        with path.open("rb") as handle:
-            digests[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return digests
-
-
-def find_damage(checkpoint: Path) -> str | None:
-    """Return the name of a checkpoint's file that is not as it was written; None if all are."""
-    try:
-        expected = json.loads((checkpoint / RESULT_FILE).read_text("utf-8"))["files"]
-        found = _digests(checkpoint)
-    except (OSError, ValueError, KeyError):
-        return RESULT_FILE
-    return next((name for name in expected if found.get(name) != expected[name]), None)
-
-
-def _read_result(checkpoint: Path) -> TrainResult:
-    document = json.loads((checkpoint / RESULT_FILE).read_text("utf-8"))
-    del document["files"]
-    return TrainResult.from_dict(document)
 
 
 def main() -> None:

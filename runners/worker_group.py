@@ -227,12 +227,23 @@ class WorkerGroup:
                 _kill_group(process)
                 process.wait()
 
-    def kill(self) -> None:
-        """End all ranks and what they started at once; returns when their GPU memory is free."""
+    def kill(self) -> str | None:
+        """End all ranks and what they started at once, and wait for their GPU memory.
+
+        Returns
+        -------
+        str or None
+            That memory is still taken, if it is.
+        """
         for process in self._processes:
             _kill_group(process)
         self.stop()
-        wait_until_freed(self._gpus, self._gpu_bytes)
+        if wait_until_freed(self._gpus, self._gpu_bytes):
+            return None
+        return (
+            f"memory of GPU {', '.join(self._gpus)} is still in use; look for other processes "
+            "there (nvidia-smi) if the next one runs out of memory"
+        )
 
 
 def _start(

@@ -14,6 +14,7 @@ from warehouse.errors import InputError
 
 SOURCE_LABEL = "Data source"
 _TIMEOUT_SECONDS = 120.0
+_SCREEN = {"width": 1280, "height": 720}
 _DRAWN = "document.querySelector('.js-plotly-plot .scatterlayer path') !== null"
 # What the first figure shows now, and when that last changed after a key was pressed.
 _WATCH = """() => {
@@ -57,36 +58,38 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-def time_first_paint(chromium: Any, url: str, n_visits: int, *, warm: bool) -> list[float]:
+def time_first_paint(chromium: Any, url: str) -> tuple[float, float]:
     """Return seconds from opening an address until the first mark of a figure is drawn.
 
     Parameters
     ----------
     chromium : Browser
         From `browser`.
-    warm : bool
-        Whether the browser has the app's files from an earlier visit.
+    url : str
+        What to open.
+
+    Returns
+    -------
+    cold, warm : float
+        For a browser that was never there, and for its second visit, with the app's files.
     """
-    seconds = []
-    context = chromium.new_context(viewport={"width": 1280, "height": 720})
-    for visit in range(n_visits + warm):
-        if not warm:
-            context.close()
-            context = chromium.new_context(viewport={"width": 1280, "height": 720})
-        page = context.new_page()
+    with chromium.new_context(viewport=_SCREEN) as context:
+        cold, warm = (_open(context, url) for _ in range(2))
+    return cold, warm
+
+
+def _open(context: Any, url: str) -> float:
+    """Open an address in a new tab; return seconds to its first figure."""
+    with context.new_page() as page:
         began = time.perf_counter()
         page.goto(url)
         page.wait_for_function(_DRAWN, polling="raf", timeout=1000 * _TIMEOUT_SECONDS)
-        if visit or not warm:
-            seconds.append(time.perf_counter() - began)
-        page.close()
-    context.close()
-    return seconds
+        return time.perf_counter() - began
 
 
 def time_changes(chromium: Any, url: str, sources: Sequence[str], n_changes: int) -> list[float]:
     """Return seconds from choosing another data source until the figure shows it."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 720})
+    page = chromium.new_page(viewport=_SCREEN)
     page.goto(url)
     page.wait_for_function(_DRAWN, timeout=1000 * _TIMEOUT_SECONDS)
     # The rest of the page is drawn after its first figure.

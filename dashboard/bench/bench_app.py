@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from warehouse.workspace import Workspace, open_workspace
 _ROOT = Path(__file__).resolve().parents[2]
 _N_SESSIONS = 20
 _N_VISITS = 7
-_N_CHANGES = 30
+_N_ROUNDS, _N_CHANGES = 3, 10
 _START_SECONDS = 60
 _SAMPLE_SECONDS = 5.0
 
@@ -78,7 +79,7 @@ class AppFigures:
     def rows(self) -> list[tuple[str, str, str]]:
         """Lines of the table in docs/benchmarks.md."""
         cold, warm = (
-            np.median(times["growthpace"]) - np.median(times["trivial"])
+            np.median(np.subtract(times["growthpace"], times["trivial"]))
             for times in (self.cold, self.warm)
         )
         change = _p95(self.changes["growthpace"]) - _p95(self.changes["trivial"])
@@ -149,13 +150,18 @@ def measure_app(n_cells: int, minutes: float, say: Callable[[str], None]) -> App
         ):
             urls = {"growthpace": f"{app}/growth?study={STUDY}", "trivial": trivial}
             say("opening the pages ...")
-            first_visit = time_first_paint(chromium, urls["growthpace"], 1, warm=False)[0]
-            time_first_paint(chromium, trivial, 1, warm=False)
-            cold, warm, changes = {}, {}, {}
-            for name, url in urls.items():
-                cold[name] = time_first_paint(chromium, url, _N_VISITS, warm=False)
-                warm[name] = time_first_paint(chromium, url, _N_VISITS, warm=True)
-                changes[name] = time_changes(chromium, url, SOURCES, _N_CHANGES)
+            first_visit, _ = time_first_paint(chromium, urls["growthpace"])
+            time_first_paint(chromium, trivial)
+            cold, warm, changes = (defaultdict[str, list[float]](list) for _ in range(3))
+            # In turn, so that both apps meet the same moods of the machine.
+            for _ in range(_N_VISITS):
+                for name, url in urls.items():
+                    new, known = time_first_paint(chromium, url)
+                    cold[name].append(new)
+                    warm[name].append(known)
+            for _ in range(_N_ROUNDS):
+                for name, url in urls.items():
+                    changes[name] += time_changes(chromium, url, SOURCES, _N_CHANGES)
             say(f"{_N_SESSIONS} sessions for {minutes:g} minutes ...")
             crowd = _Crowd(app, server)
             beside: list[float] = []
@@ -267,14 +273,13 @@ def _served(
     """Run a Streamlit script; yield its address and its process."""
     import os
 
-    from dashboard.commands.app import WORKSPACE_VARIABLE
+    from dashboard.commands.app import SERVER_OPTIONS, WORKSPACE_VARIABLE
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
-    command += ["--server.address", "localhost", "--server.headless", "true"]
-    command += ["--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"]
+    command += ["--server.address", "localhost", *SERVER_OPTIONS]
     environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

@@ -10,8 +10,11 @@ import html
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from dashboard.analysis import CurveFit, Label
 
@@ -178,7 +181,10 @@ def apply_frame(figure: go.Figure, frame: Frame, plot_height: int) -> go.Figure:
     They are part of the figure, so that a copy of it never loses what it says and rests on.
     """
     height = plot_height + frame.top + frame.bottom
+    texts = FrameTexts(title=frame.title, subtitle=frame.subtitle, note=frame.note)
+    room = {"top": 34 * frame.legend + 8, "bottom": frame.axis_room + 6}
     figure.update_layout(
+        meta={_FRAME: asdict(texts) | room},
         template="plotly_white",
         height=height,
         margin={
@@ -222,9 +228,6 @@ def apply_frame(figure: go.Figure, frame: Frame, plot_height: int) -> go.Figure:
                 yshift=frame.top - 2 - top,
             )
         top += step * len(lines)
-    texts = FrameTexts(title=frame.title, subtitle=frame.subtitle, note=frame.note)
-    room = {"top": 34 * frame.legend + 8, "bottom": frame.axis_room + 6}
-    figure.update_layout(meta={_FRAME: asdict(texts) | room})
     if frame.note_lines:
         figure.add_annotation(
             text="<br>".join(escape(line) for line in frame.note_lines),
@@ -249,28 +252,30 @@ def suit_screen(figure: go.Figure, *, dark: bool) -> go.Figure:
 
     The page writes those itself, since lines of its own break on a phone.
     """
-    screen = go.Figure(figure)
-    screen.update_layout(
-        template="plotly_dark" if dark else "plotly_white",
-        paper_bgcolor="rgba(0, 0, 0, 0)",
-        plot_bgcolor="rgba(0, 0, 0, 0)",
-        font_color=_INK_ON_DARK if dark else _INK,
-    )
-    known = (figure.layout.meta or {}).get(_FRAME)
+    spec: dict[str, Any] = figure.to_dict()
+    layout = spec["layout"]
+    layout["template"] = _template("plotly_dark" if dark else "plotly_white")
+    layout["paper_bgcolor"] = layout["plot_bgcolor"] = "rgba(0, 0, 0, 0)"
+    layout["font"] = {**layout.get("font", {}), "color": _INK_ON_DARK if dark else _INK}
+    known = (layout.pop("meta", None) or {}).get(_FRAME)
     if known:
-        margin = figure.layout.margin
-        outside = margin.t - known["top"] + margin.b - known["bottom"]
-        screen.layout.annotations = [
+        margin = layout["margin"]
+        layout["height"] -= margin["t"] - known["top"] + margin["b"] - known["bottom"]
+        margin |= {"t": known["top"], "b": known["bottom"]}
+        layout["annotations"] = [
             one
-            for one in screen.layout.annotations
-            if one.name not in ("title", "subtitle", "note")
+            for one in layout["annotations"]
+            if one.get("name") not in ("title", "subtitle", "note")
         ]
-        screen.update_layout(
-            height=figure.layout.height - outside,
-            margin={"t": known["top"], "b": known["bottom"]},
-            meta=None,
-        )
-    return screen
+    # Plotly checked all of it when it was drawn; checking again takes five times as long as this.
+    return go.Figure(spec, _validate=False)
+
+
+@cache
+def _template(name: str) -> dict[str, Any]:
+    """Return one of Plotly's looks, as figures hold it."""
+    look: dict[str, Any] = pio.templates[name].to_plotly_json()
+    return look
 
 
 def suit_print(figure: go.Figure) -> go.Figure:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.analysis import CurveFit
 from dashboard.charts.style import read_frame, suit_screen
 from dashboard.charts.tables import to_csv
 from dashboard.components.text import plain
@@ -17,6 +20,42 @@ from dashboard.state import page_link
 
 # Streamlit's own full screen, and the downloads below, do the rest.
 _CONFIG = {"displayModeBar": False}
+# Figures that are kept for all sessions; a large one takes about a megabyte.
+_KEPT = 64
+
+
+def keep_figure(
+    draw: Callable[..., go.Figure], curves: Sequence[CurveFit], **said: Any
+) -> go.Figure:
+    """Return `draw(curves, **said)`, from memory where the same curves were drawn before.
+
+    Drawing takes longer than all the rest of a page, and a page runs again with every click.
+
+    Parameters
+    ----------
+    draw : callable
+        Function of `dashboard.charts`.
+    curves : sequence of CurveFit
+        Of a fit that is kept itself (`dashboard.data.load_fit`): curves are told apart by identity.
+    **said
+        What else the figure depends on: texts, numbers.
+
+    Returns
+    -------
+    Figure
+        Shared between sessions; must not be changed.
+    """
+    return _drawn(draw, list(curves), said)[1]
+
+
+@st.cache_resource(
+    max_entries=_KEPT, show_spinner=False, hash_funcs={CurveFit: id, FunctionType: repr}
+)
+def _drawn(
+    draw: Callable[..., go.Figure], curves: list[CurveFit], said: dict[str, Any]
+) -> tuple[list[CurveFit], go.Figure]:
+    """Draw; the curves are kept with their figure, so that no others can get their ids."""
+    return curves, draw(curves, **said)
 
 
 def show_figure(
@@ -60,13 +99,10 @@ def show_figure(
         st.subheader(plain(texts.title), anchor=False)
         if texts.subtitle:
             st.markdown(plain(texts.subtitle))
-    screen = suit_screen(figure, dark=st.context.theme.type == "dark")
-    if selectable:
-        # A click chooses; it isn't meant to fade whatever it did not choose.
-        screen.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"})
+    dark = st.context.theme.type == "dark"
     with st.container(key=f"{'wide' if wide else 'fitted'}-{name}"):
         shown = st.plotly_chart(
-            screen,
+            _suit(figure, dark, selectable)[1],
             key=f"figure-{name}",
             # Streamlit's own chart theme would grey the text that figures rest on.
             theme=None,
@@ -83,6 +119,16 @@ def show_figure(
     return list(shown.selection.points) if isinstance(shown, dict) else []
 
 
+@st.cache_resource(max_entries=_KEPT, show_spinner=False, hash_funcs={go.Figure: id})
+def _suit(figure: go.Figure, dark: bool, selectable: bool) -> tuple[go.Figure, go.Figure]:
+    """Return a figure and its likeness on the page; both are kept, as in `_drawn`."""
+    screen = suit_screen(figure, dark=dark)
+    if selectable:
+        # A click chooses; it isn't meant to fade whatever it did not choose.
+        screen.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"})
+    return figure, screen
+
+
 def _show_takeaways(figure: go.Figure, name: str, table: Callable[[], pd.DataFrame]) -> None:
     """Offer files, which are made when somebody clicks, and the link."""
     drawn = {"png": "Picture (PNG)", "svg": "Drawing (SVG)", "pdf": "Print (PDF)"}
@@ -92,7 +138,7 @@ def _show_takeaways(figure: go.Figure, name: str, table: Callable[[], pd.DataFra
                 st.caption(plain(NO_BROWSER))
                 drawn = {}
             for kind, label in (drawn | {"html": "Interactive (HTML)"}).items():
-                _offer(label, lambda kind=kind: _render(figure, kind), f"{name}.{kind}")
+                _offer(label, partial(_render, figure, kind), f"{name}.{kind}")
             _offer("Numbers (CSV)", lambda: to_csv(table()), f"{name}.csv")
         with st.popover("Copy link", icon=":material/link:", type="tertiary"):
             st.caption("Restores this page, its filters and the snapshot.")

@@ -12,7 +12,7 @@ from dashboard.analysis import CurveFit
 from dashboard.charts.focus import focus_figure, focus_title, residual_figure
 from dashboard.charts.tables import backtest_table, points_table
 from dashboard.charts.wording import name_ability
-from dashboard.components.figures import show_figure
+from dashboard.components.figures import keep_figure, show_figure
 from dashboard.components.layout import is_narrow
 from dashboard.components.page import OpenStudy
 from dashboard.data import load_fit
@@ -71,7 +71,7 @@ def show_focus(
         by_key = {curve.key: curve for curve in fit.curves}
         chosen = [by_key[curve.key] for curve in chosen]
     show_figure(
-        focus_figure(chosen, source_note=opened.source_note, narrow=is_narrow()),
+        keep_figure(focus_figure, chosen, source_note=opened.source_note, narrow=is_narrow()),
         name="ability",
         alt=focus_title(chosen),
         table=lambda: points_table(chosen),
@@ -82,7 +82,7 @@ def show_focus(
             st.text(curve.reading)
     with st.expander("Residuals and backtest"):
         show_figure(
-            residual_figure(chosen, source_note=opened.source_note),
+            keep_figure(residual_figure, chosen, source_note=opened.source_note),
             name="residuals",
             alt=f"Residuals of {name_ability(ability)}",
             table=lambda: points_table(chosen),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.analysis import CurveFit
 from dashboard.charts.findings import growth_note, growth_title
 from dashboard.charts.growth import ORDERS, growth_figure, order_curves
 from dashboard.charts.tables import families_table, points_table, trend_tests_table
-from dashboard.components.figures import show_figure
+from dashboard.components.figures import keep_figure, show_figure
 from dashboard.components.filters import (
     choose_measure,
     choose_metric,
@@ -67,8 +65,13 @@ def _show_curves(opened: OpenStudy) -> None:
         st.header("No run combines these base models and data sources")
         st.text("Choose others.")
         return
-    chosen = (metric, x, measure, tuple(models), tuple(sources), order)
-    figure = _draw(opened, chosen, 2 if is_narrow() else 5, curves)
+    figure = keep_figure(
+        growth_figure,
+        curves,
+        title=growth_title(curves),
+        note=f"{growth_note(curves)}\n{opened.source_note}",
+        n_columns=2 if is_narrow() else 5,
+    )
     marks = show_figure(
         figure,
         name="growth",
@@ -84,12 +87,3 @@ def _show_curves(opened: OpenStudy) -> None:
     with st.expander("Tests and noise of each curve"):
         st.dataframe(trend_tests_table(curves), hide_index=True)
     show_method(opened, fit, curves)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={OpenStudy: repr})
-def _draw(
-    opened: OpenStudy, chosen: tuple[object, ...], n_columns: int, _curves: list[CurveFit]
-) -> go.Figure:
-    """Draw the panels of what was chosen; a third of a second that a second look need not take."""
-    note = f"{growth_note(_curves)}\n{opened.source_note}"
-    return growth_figure(_curves, title=growth_title(_curves), note=note, n_columns=n_columns)

@@ -42,8 +42,11 @@ def check(
     Example: python cli.py data check quickstart
     """
     from runners.data.check import check_data, check_document, land_flags, write_matches
+    from runners.grid_spec import load_grid
     from warehouse.workspace import open_workspace
 
+    if not Path(target).is_dir():
+        load_grid(target)  # a name that is none makes no workspace
     place = open_workspace(workspace, create=True)
     found = check_data(target, place.data, min_similarity=min_similarity)
     matches = write_matches(place, found)

@@ -165,6 +165,8 @@ class _Progress:
             TimeLeft(),
             console=Console(file=sys.stderr),
             transient=True,
+            # Where nothing can be redrawn it would leave empty lines.
+            disable=not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task("votes", total=None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from runners.commands.run_grid_output import GridDisplay, show_outcome, show_plan
+from runners.commands.run_grid_output import GridDisplay, count, show_outcome, show_plan
 from warehouse.errors import WorkError
 from warehouse.workspace import DEFAULT_WORKSPACE
 
@@ -88,14 +88,14 @@ def run_grid(
             quota = disk_quota or plan.spec.resources.disk_quota_gb
             check_disk(where, disk_bytes(runner.phases, plan.spec, plan.data.n_test_items), quota)
             check_memory(memory_needs(plan, runner.phases), plan.hardware)
-            _check_public_tasks(plan)
+            _check_templates_and_tasks(plan)
             _check_overlap(plan, where)
         progress = runner.run()
     show_outcome(plan, progress, json_output=json_output)
     if progress.failures or (plan.failed and not retry_failed):
         first = progress.failures[0] if progress.failures else None
         raise WorkError(
-            f"{len(progress.failures) or len(plan.failed)} cells failed"
+            f"{count(len(progress.failures) or len(plan.failed), 'cell')} failed"
             + (f", first {first.label} while {first.stage}: {first.reason}" if first else "")
             + "; python cli.py status lists them, --retry-failed tries them again."
         )
@@ -114,17 +114,23 @@ def _executor(name: str, ray_address: str | None, workspace: Workspace) -> Execu
     return LocalExecutor(workspace, detect_hardware())
 
 
-def _check_public_tasks(plan: RunPlan) -> None:
-    """Load lm-eval's own tasks before anything is trained; what is missing is said now."""
-    tasks = plan.spec.evaluation.public_tasks
-    if tasks:
-        from runners.public_tasks import load_public_tasks
-        from runners.template import TEMPLATES
+def _check_templates_and_tasks(plan: RunPlan) -> None:
+    """Load templates and lm-eval's own tasks before anything is trained; say what is missing."""
+    from runners.template import load_template
 
-        folder = plan.spec.scoring.task_folder
+    spec = plan.spec
+    templates = [
+        load_template(model.template or spec.template, plan.models[model.name].folder)
+        for model in spec.base_models
+    ]
+    if spec.evaluation.public_tasks:
+        from runners.public_tasks import load_public_tasks
+
+        folder = spec.scoring.task_folder
         load_public_tasks(
-            tasks,
-            template=TEMPLATES.get(plan.spec.template),
+            spec.evaluation.public_tasks,
+            # Prompts are rendered alike by all of them.
+            template=templates[0],
             task_folder=None if folder is None else Path(folder),
         )
 

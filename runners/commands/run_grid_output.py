@@ -56,6 +56,11 @@ class GridDisplay:
         )
 
 
+def count(number: int, thing: str) -> str:
+    """Return "1 cell", "2 cells"."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
@@ -116,10 +121,11 @@ def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> N
     from rich.table import Table
 
     table = Table(title=f"Study {plan.spec.study}: {len(plan.cells)} cells", box=SIMPLE_HEAD)
-    for column in ("cell", "state"):
-        table.add_column(column, no_wrap=True)
+    # On a narrow screen names wrap, but no number is cut.
+    table.add_column("cell", overflow="fold")
+    table.add_column("state", no_wrap=True)
     for column in ("examples", "steps", "est. s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
     for cell in plan.cells:
         cell_id = cell.record.cell_id
         state = "done" if cell_id in plan.done else "failed" if cell_id in plan.failed else "to run"
@@ -136,7 +142,8 @@ def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> N
     if n_gpus:
         unit, speed = "GPU-hours", f"{resources.gpu_tflops:g} TFLOP/s a GPU"
     lines = [
-        f"{n_pending} cells to run, about {_duration(seconds)} on {n_workers} workers: "
+        f"{count(n_pending, 'cell')} to run, about {_duration(seconds)} on "
+        f"{count(n_workers, 'worker')}: "
         f"{hours:.2f} {unit}" + ("" if cost is None else f", {cost:.2f} at {price:g} each") + ".",
         f"  {forecast.TIME_FORMULA}; here {speed}.",
         f"About {disk / 1e9:.2f} GB of disk.",
@@ -173,7 +180,7 @@ def _memory_line(need: MemoryNeed, device: str) -> str:
     verdict = {True: "fits", False: "does not fit", None: "may or may not fit"}[sharding.fits]
     return (
         f"{need.base_model}: {found.total / 1e9:.1f} GB on each {device}, {parts} "
-        f"({need.ranks} ranks, ZeRO {sharding.zero_stage}, offload {sharding.offload}, micro-batch "
+        f"({count(need.ranks, 'rank')}, ZeRO {sharding.zero_stage}, offload {sharding.offload}, micro-batch "
         f"{sharding.micro_batch_size}); {verdict}."
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from runners.data.formats import Format, Row, RowError, read_messages
@@ -164,6 +164,10 @@ def _describe_source(source: str) -> dict[str, object]:
     if not path.exists():
         return {"hub": source}
     return {
-        file.name: sha256(file.read_bytes()).hexdigest()
-        for file in ([path] if path.is_file() else data_files(path))
+        file.name: _hash_file(file) for file in ([path] if path.is_file() else data_files(path))
     }
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

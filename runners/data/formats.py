@@ -45,8 +45,6 @@ _ROLES = {
     "system": "system",
     "developer": "system",
 }
-_JSON = frozenset({".json", ".jsonl", ".ndjson"})
-_TABLES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
 class RowError(Exception):
@@ -77,8 +75,8 @@ def _detect(row: Row) -> Format:
     ):
         return Format.ALPACA
     raise RowError(
-        f"its fields ({', '.join(map(str, row))[:100]}) are none of alpaca (instruction, output), "
-        "sharegpt (conversations) or messages."
+        f"its fields ({', '.join(map(str, row))[:100]!r}) are none of alpaca (instruction, "
+        "output), sharegpt (conversations) or messages."
     )
 
 

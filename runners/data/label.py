@@ -138,9 +138,12 @@ def load_label_map(path: Path) -> LabelMap:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{where}: not valid YAML.") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path} holds no mapping; docs/data.md shows one.")
     try:
         return LabelMap.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "mapping"
-        raise InputError(f"{path}: {place}: {first['msg']}.") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {place}: {problem}.") from error

@@ -1,13 +1,15 @@
 """Rows of instruction files and hub data sets, each with where it stands.
 
-JSON files are read line by line (or as one list), so that a bad row is named by its line; all the
-rest (CSV, Parquet, data sets of the hub) is read through `datasets`.
+JSON and CSV files are read line by line (JSON also as one list), so that a bad row is named by its
+line; Parquet files and data sets of the hub are read through `datasets`.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from runners.data.formats import Row
 from warehouse.errors import InputError, MissingDependencyError, WorkError
 
 _JSON = frozenset({".json", ".jsonl", ".ndjson"})
-_TABLES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_PARQUET = ".parquet"
+_SUFFIXES = frozenset({*_JSON, *_SEPARATORS, _PARQUET})
 
 
 def read_rows(source: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
@@ -37,10 +41,10 @@ def read_rows(source: str, split: str) -> Iterator[tuple[str, Row | InputError]]
         if not files:
             raise InputError(f"{path} holds no .json, .jsonl, .csv, .tsv or .parquet file.")
         for file in files:
-            yield from _read_file(file)
+            yield from read_file(file)
     elif path.is_file():
-        yield from _read_file(path)
-    elif path.suffix in {*_JSON, *_TABLES} or source.startswith((".", "/", "~")):
+        yield from read_file(path)
+    elif path.suffix in _SUFFIXES or source.startswith((".", "/", "~")):
         raise InputError(f"There is no file {path}; check the path.")
     else:
         yield from _read_hub(source, split)
@@ -51,62 +55,75 @@ def data_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in {*_JSON, *_TABLES} and not path.name.startswith(".")
+        if path.suffix in _SUFFIXES and not path.name.startswith(".")
     )
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Row | InputError]]:
-    """Yield the rows of a file; lines are counted from 1, table rows too."""
+def read_file(path: Path) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the rows of a file; lines are counted from 1, rows too."""
     if path.suffix in _JSON:
         yield from _read_json(path)
         return
-    if path.suffix not in _TABLES:
+    if path.suffix in _SEPARATORS:
+        yield from _read_csv(path)
+        return
+    if path.suffix != _PARQUET:
         raise InputError(
             f"{path} is no .json, .jsonl, .csv, .tsv or .parquet file; rename or convert it."
         )
     load_dataset = _import_loader()
     from datasets.exceptions import DatasetGenerationError
 
-    options = {} if path.suffix == ".parquet" else _csv_options(path)
     try:
-        rows = load_dataset(
-            _TABLES[path.suffix], data_files=str(path), split="train", streaming=True, **options
-        )
+        rows = load_dataset("parquet", data_files=str(path), split="train", streaming=True)
         for number, row in enumerate(rows, start=1):
             yield f"{path}, row {number}", row
     except (DatasetGenerationError, ValueError, OSError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{path} can't be read as {path.suffix[1:]} ({first[0]:.200}).") from error
+        raise InputError(f"{path} can't be read as parquet ({first[0]:.200}).") from error
 
 
 def _import_loader() -> Any:
-    """Return what reads tables."""
+    """Return what reads them."""
     try:
         from datasets import load_dataset
+        from datasets.utils.logging import set_verbosity
     except ImportError as error:
         raise MissingDependencyError(
-            "Tables and hub data sets need the extra train: pip install -e '.[train]'."
+            "Parquet files and hub data sets need the extra train: pip install -e '.[train]'."
         ) from error
+    # What it logs before it raises is said once, by the error.
+    set_verbosity(logging.CRITICAL)
     return load_dataset
 
 
-def _csv_options(path: Path) -> dict[str, Any]:
-    """Return how a CSV file is read: answers such as 4 or NA are text, no numbers and gaps."""
-    from datasets import Features, Value
-
-    separator = "\t" if path.suffix == ".tsv" else ","
+def _read_csv(path: Path) -> Iterator[tuple[str, Row | InputError]]:
+    """Yield the rows of a CSV file; all cells are text, since answers such as 4 or NA are."""
+    # The default of 128 kB is less than some answers have.
+    csv.field_size_limit(sys.maxsize)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
-            names = next(csv.reader(handle, delimiter=separator), [])
+            rows = csv.reader(handle, delimiter=_SEPARATORS[path.suffix], strict=True)
+            names = next(rows, [])
+            if len(set(names)) < len(names):
+                raise InputError(f"{path}: two columns have one name; rename one.")
+            for row in rows:
+                where = f"{path}, line {rows.line_num}"
+                if len(row) == len(names):
+                    yield where, dict(zip(names, row, strict=True))
+                elif row:
+                    yield (
+                        where,
+                        InputError(
+                            f"{where}: {len(row)} cells in a table of {len(names)} columns; put "
+                            "cells that hold a separator in quotes."
+                        ),
+                    )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} can't be read as CSV ({error}); save it as UTF-8.") from error
-    features = Features({name: Value("string") for name in names})
-    return {
-        "sep": separator,
-        "features": features,
-        "keep_default_na": False,
-        "encoding": "utf-8-sig",
-    }
+        raise InputError(
+            f"{path} can't be read as {path.suffix[1:]} ({error}); save it as UTF-8, cells with "
+            "quotes or line breaks in quotes."
+        ) from error
 
 
 def _read_json(path: Path) -> Iterator[tuple[str, Row | InputError]]:
@@ -159,8 +176,11 @@ def _read_hub(name: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
     """Yield the rows of a hub data set."""
     load_dataset = _import_loader()
     from datasets.exceptions import DatasetNotFoundError
+    from huggingface_hub.utils.logging import set_verbosity_error
 
     try:
+        # Its retries say no more than the error does in the end.
+        set_verbosity_error()
         rows = load_dataset(name, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
             yield f"{name}, {split}, row {number}", row

@@ -31,8 +31,14 @@ class WorkerHandle(Protocol):
     def stop(self) -> None:
         """End the worker; it has no job."""
 
-    def kill(self) -> None:
-        """End the worker with all its processes, whatever it does; returns when it is gone."""
+    def kill(self) -> str | None:
+        """End the worker with all its processes, whatever it does; returns when it is gone.
+
+        Returns
+        -------
+        str or None
+            What of it is still there, as the end of a sentence.
+        """
 
 
 class Executor(Protocol):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from runners.worker_group import WorkerGroup
 
 _POLL_SECONDS = 0.5
+# A group ends within 5 seconds, and its GPUs' memory is awaited for 10 more.
+_END_SECONDS = 20.0
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -73,9 +75,9 @@ class NodeWorker:
         """End the group."""
         self._group.stop()
 
-    def kill(self) -> None:
-        """End the group at once."""
-        self._group.kill()
+    def kill(self) -> str | None:
+        """End the group at once; return what is left of it."""
+        return self._group.kill()
 
 
 @dataclass(kw_only=True)
@@ -128,21 +130,23 @@ class RayWorker:
         """End the group, then the actor."""
         self._end("stop")
 
-    def kill(self) -> None:
-        """End the group at once, then the actor."""
-        self._end("kill")
+    def kill(self) -> str | None:
+        """End the group at once, then the actor; return what is left of it."""
+        return self._end("kill")
 
-    def _end(self, how: str) -> None:
+    def _end(self, how: str) -> str | None:
         import ray
 
+        left: str | None = None
         if self.lost is None:
             try:
                 # A pending actor has no group yet.
-                ray.get(getattr(self.actor, how).remote(), timeout=10)
+                left = ray.get(getattr(self.actor, how).remote(), timeout=_END_SECONDS)
             except ray.exceptions.RayError:
                 pass
         # The ranks die with the actor, should it not have answered.
         ray.kill(self.actor)
+        return left
 
 
 def _first_line(error: Exception) -> str:

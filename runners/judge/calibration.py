@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runners.data.formats import Row
+from runners.data.rows import read_file
 from runners.grid_spec import JudgeSpec
 from runners.judge.ballots import Ballot
 from runners.judge.prompts import ask_pairwise, choose_criteria, prompt_version
@@ -35,7 +36,7 @@ class HumanPair:
 
 
 def read_pairs(path: Path) -> list[HumanPair]:
-    """Read a CSV or JSON-lines file of pairs.
+    """Read a CSV or JSON file of pairs.
 
     Columns: instruction, output_a, output_b, and preference (1 to 2) or winner (a, b, tie);
     optionally item_id, model_a, model_b, annotator and ability.
@@ -45,36 +46,17 @@ def read_pairs(path: Path) -> list[HumanPair]:
     InputError
         If the file can't be read, or a row lacks a field or holds a wrong one (line named).
     """
-    try:
-        rows = list(_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} can't be read ({error}).") from error
-    if not rows:
+    pairs = []
+    for where, row in read_file(path):
+        if isinstance(row, InputError):
+            raise row
+        pairs.append(_read_pair(row, where))
+    if not pairs:
         raise InputError(f"{path} holds no pairs.")
-    return [_read_pair(row, f"{path} line {line}") for line, row in rows]
+    return pairs
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            for row in reader:
-                yield reader.line_num, row
-        return
-    with path.open(encoding="utf-8") as handle:
-        for line, text in enumerate(handle, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except ValueError as error:
-                raise InputError(f"{path} line {line}: not JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise InputError(f"{path} line {line}: a pair is a JSON object.")
-            yield line, row
-
-
-def _read_pair(row: dict[str, Any], where: str) -> HumanPair:
+def _read_pair(row: Row, where: str) -> HumanPair:
     values = {name: str(value).strip() for name, value in row.items() if value not in (None, "")}
     for name in REQUIRED:
         if not values.get(name):

@@ -63,6 +63,37 @@ class Endpoint:
                 "environment variable that holds the key instead (key_variable)."
             )
 
+    @property
+    def where(self) -> str:
+        """The endpoint as errors name it."""
+        return f"The endpoint {self.base_url}"
+
+    def parameters_for(self, request: ChatRequest) -> dict[str, Any]:
+        """Return the parameters that are sent, without messages and schema."""
+        sent: dict[str, Any] = {
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+        } | dict(self.parameters)
+        return {name: value for name, value in sent.items() if value is not None}
+
+    def reply_limit(self, request: ChatRequest) -> int | None:
+        """Return the longest reply in tokens, None if nothing bounds it.
+
+        Raises
+        ------
+        InputError
+            If the endpoint's parameters give no whole number.
+        """
+        sent = self.parameters_for(request)
+        limit = sent.get("max_tokens", sent.get("max_completion_tokens"))
+        if limit is not None and type(limit) is not int:
+            raise InputError(
+                f"The parameters of {self.model} limit replies to {limit!r:.60} tokens; give a "
+                "whole number."
+            )
+        return limit
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:

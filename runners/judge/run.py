@@ -156,7 +156,9 @@ class JudgeRun:
             client = self._clients[judge.name]
             for ballot in ballots:
                 request = make_request(ballot, self.spec)
-                parameters = vote_parameters(ballot, judge, self.spec, client.parameters(request))
+                parameters = vote_parameters(
+                    ballot, judge, self.spec, client.endpoint.parameters_for(request)
+                )
                 wanted.append(
                     Pending(
                         judge=judge,

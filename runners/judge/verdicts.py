@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,8 +39,9 @@ def verdict_type(protocol: str) -> type[PairVerdict] | type[RatingVerdict]:
     return PairVerdict if protocol == "pairwise" else RatingVerdict
 
 
+@lru_cache
 def verdict_schema(protocol: str) -> Mapping[str, Any]:
-    """Return the JSON schema of a protocol's verdicts."""
+    """Return the JSON schema of a protocol's verdicts; made once, since every ballot needs it."""
     schema = verdict_type(protocol).model_json_schema()
     return {key: value for key, value in schema.items() if key not in ("title", "description")}
 

@@ -125,11 +125,15 @@ def test_a_rank_that_is_killed_or_hangs_is_replaced_with_its_group(tiny_study, t
     assert not any(p.is_running() for p in killed + hung)
 
 
-# Once a worker is ready, its memory may grow by so much and no further.
-LIMIT_MEMORY = """
-import os, sys, threading, time
+# Watches how far a worker's memory grows once it is ready; beyond GROWTH bytes it may not.
+WATCH_MEMORY = """
+import os, pathlib, sys, threading, time
 
-def limit():
+def used():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+
+def watch():
     import resource
     def is_ready():
         distributed = getattr(sys.modules.get("torch"), "distributed", None)
@@ -137,33 +141,39 @@ def limit():
     while not is_ready():
         time.sleep(0.05)
     time.sleep(0.5)
-    lines = open("/proc/self/status").read().splitlines()
-    data = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
-    resource.setrlimit(resource.RLIMIT_DATA, (data + MEGABYTES * 2**20,) * 2)
+    before, most = used(), 0
+    if "GROWTH" in os.environ:
+        resource.setrlimit(resource.RLIMIT_DATA, (before + int(os.environ["GROWTH"]),) * 2)
+    while True:
+        if (now := used() - before) > most:
+            most = now
+            pathlib.Path(os.environ["SEEN"]).write_text(str(most))
+        time.sleep(0.005)
 
 if "RANK" in os.environ:
-    threading.Thread(target=limit, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 """
 
 
 def test_too_little_memory_halves_the_micro_batch_for_all_later_cells(tiny_study, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(LIMIT_MEMORY.replace("MEGABYTES", "500"), "utf-8")
-    grid = variant(
-        tiny_study,
-        tmp_path / "long.yaml",
-        volumes={"values": [32]},
-        training={"steps": 2, "epochs": None, "batch_size": 64, "max_length": 1100},
-        dataset={"folder": str(long_data(tiny_study, tmp_path))},
+    (tmp_path / "sitecustomize.py").write_text(WATCH_MEMORY, "utf-8")
+    seen = tmp_path / "seen"
+    watched = os.environ | {"PYTHONPATH": str(tmp_path), "SEEN": str(seen)}
+    settings = {"steps": 2, "epochs": None, "batch_size": 64, "max_length": 1100}
+    common = {
+        "volumes": {"values": [32]},
+        "dataset": {"folder": str(long_data(tiny_study, tmp_path))},
+    }
+    one = variant(
+        tiny_study, tmp_path / "one.yaml", seeds=[0], training=settings | {"steps": 1}, **common
     )
+    finish(start(one, tmp_path / "enough", "--json", env=watched))
+    # Whatever this machine takes for the whole batch, half of it does not suffice.
+    half = int(seen.read_text()) // 2
+    grid = variant(tiny_study, tmp_path / "long.yaml", training=settings, **common)
     workspace = tmp_path / "w"
-    process = start(
-        grid,
-        workspace,
-        "--json",
-        "--max-parallel",
-        "1",
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
+    limited = watched | {"GROWTH": str(half)}
+    process = start(grid, workspace, "--json", "--max-parallel", "1", env=limited)
     outcome, err = finish(process)
     assert outcome["cells"]["done"] == 2, err
     failed, done = records(workspace, "failed"), records(workspace, "done")

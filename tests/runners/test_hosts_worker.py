@@ -45,9 +45,14 @@ def launch_on_two_hosts(folder, workspace, jobs):
             )
         )
     ends = []
-    for launch in launches:
-        output, _ = launch.communicate(timeout=300)
-        ends.append((launch.returncode, "\n".join(output.splitlines()[-40:])))
+    try:
+        for launch in launches:
+            output, _ = launch.communicate(timeout=300)
+            ends.append((launch.returncode, "\n".join(output.splitlines()[-40:])))
+    finally:
+        for launch in launches:
+            launch.kill()
+            launch.communicate()
     return ends
 
 
@@ -69,6 +74,12 @@ def test_two_hosts_do_a_grids_jobs_together_and_a_failed_cell_is_recorded(tiny_s
     done = runs(workspace)
     assert {run["status"] for run in done} == {"done"} and len(done) == 2
     assert all(run["environment"]["placement"]["ranks"] == 2 for run in done)
+    # The same jobs again, as after a kill of the launcher: what is done is left alone.
+    before = sorted((workspace / "landing").rglob("*.*"))
+    ends = launch_on_two_hosts(tmp_path, workspace, jobs)
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert sorted((workspace / "landing").rglob("*.*")) == before
+    assert not any("train" in output for _, output in ends)
     assert "0 of 2 cells" in write_jobs(grid, workspace, jobs)
 
     # A cell whose loss is no number fails for good; the launch ends, and its record says why.

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from runners.checkpoints import RESULT_FILE, digests, find_damage
+from runners.failures import describe_failure
 from runners.grid_spec import TrainingSpec
 from runners.job import Cause, Event
 from runners.plan import _given_up
 from runners.retries import decide, limit_micro_batch
-from runners.worker import RESULT_FILE, _digests, describe_failure, find_damage
 from warehouse.records import RunRecord, RunStatus
 
 TRAINING = TrainingSpec(epochs=1, batch_size=64)
@@ -75,7 +76,7 @@ def test_every_damage_of_a_checkpoint_is_found(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"w" * 1000)
     (tmp_path / "config.json").write_text("{}")
     result = tmp_path / RESULT_FILE
-    result.write_text(json.dumps({"files": _digests(tmp_path)}))
+    result.write_text(json.dumps({"files": digests(tmp_path)}))
     assert find_damage(tmp_path) is None
     (tmp_path / "model.safetensors").write_bytes(b"w" * 999 + b"v")
     assert find_damage(tmp_path) == "model.safetensors"

@@ -81,7 +81,7 @@ def test_formats_may_be_mixed_in_one_list(tmp_path: Path):
     assert turns(result.folder)[2] == [("user", "写一首诗"), ("assistant", "春眠不觉晓")]
 
 
-def test_tables_are_read_through_datasets(tmp_path: Path):
+def test_tables_of_text_and_parquet_files_hold_the_same_rows(tmp_path: Path):
     rows = [
         {"instruction": "Say NA", "output": "NA"},
         {"instruction": "1 + 1, 'so'", "output": "2"},
@@ -94,6 +94,36 @@ def test_tables_are_read_through_datasets(tmp_path: Path):
             [("user", "Say NA"), ("assistant", "NA")],
             [("user", "1 + 1, 'so'"), ("assistant", "2")],
         ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "instruction,output\nAdd,2\nAdd 1, 2,3\n",
+            r"a.csv, line 3: 3 cells in a table of 2 columns",
+        ),
+        ("instruction,output\nAdd\n", r"a.csv, line 2: 1 cells"),
+        ("instruction,output,output\nAdd,1,2\n", "two columns have one name"),
+        ('instruction,output\nAdd,"1\n', "can't be read as csv"),
+        ("instruction,output\n", "holds no row"),
+        ("", "holds no row"),
+    ],
+)
+def test_a_table_whose_cells_have_no_certain_column_is_refused(
+    tmp_path: Path, text: str, problem: str
+):
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=problem):
+        convert(tmp_path / "a.csv")
+
+
+def test_cells_of_a_table_may_be_long_and_hold_line_breaks(tmp_path: Path):
+    answer = "word\n" * 50_000
+    (tmp_path / "a.csv").write_text(f'instruction,output\n"Say ""it""","{answer}"\n', "utf-8")
+    assert turns(convert(tmp_path / "a.csv").folder) == [
+        [("user", 'Say "it"'), ("assistant", answer)]
+    ]
 
 
 def test_a_folder_is_read_in_name_order_and_the_manifest_names_its_files(tmp_path: Path):
@@ -112,7 +142,7 @@ def test_a_folder_is_read_in_name_order_and_the_manifest_names_its_files(tmp_pat
     [
         ({"instruction": "x", "output": ""}, "field output is missing, empty or no text"),
         ({"instruction": "x", "output": 5}, "field output is missing, empty or no text"),
-        ({"text": "x"}, r"its fields \(text\) are none of alpaca"),
+        ({"text": "x"}, r"its fields \('text'\) are none of alpaca"),
         (
             {"conversations": [{"from": "alien", "value": "x"}]},
             r"conversations\[0\].from is 'alien'",

@@ -258,6 +258,12 @@ def test_the_key_is_in_no_error(serve, monkeypatch) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_a_limit_of_the_reply_that_is_no_number_is_refused() -> None:
+    endpoint = Endpoint(base_url="http://h/v1", model="m", parameters={"max_tokens": "many"})
+    with pytest.raises(InputError, match="limit replies to 'many' tokens; give a whole number"):
+        ChatClient(endpoint, offline=True).estimate([question()])
+
+
 def test_keys_of_openai_are_not_sent_to_other_endpoints(serve, monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
