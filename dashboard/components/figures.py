@@ -20,7 +20,7 @@ from dashboard.state import page_link
 
 # Streamlit's own full screen, and the downloads below, do the rest.
 _CONFIG = {"displayModeBar": False}
-# Figures that are kept for all sessions; a large one takes about a megabyte.
+# Figures that are kept for all sessions; one of ten panels takes half a megabyte.
 _KEPT = 64
 
 

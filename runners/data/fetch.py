@@ -90,7 +90,7 @@ def fetch_doit(
         If `huggingface_hub` isn't installed.
     """
     try:
-        from httpx import HTTPError
+        from httpx2 import HTTPError
         from huggingface_hub import HfApi, snapshot_download
         from huggingface_hub.errors import (
             HfHubHTTPError,

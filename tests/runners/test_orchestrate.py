@@ -43,6 +43,15 @@ def test_dry_run_writes_nothing(tiny_study, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_template_that_the_model_does_not_carry_is_refused_before_anything_starts(
+    tiny_study, tmp_path
+):
+    model = {"name": "tiny", "path": str(tiny_study.model), "template": "model"}
+    grid = variant(tiny_study, tmp_path / "own.yaml", base_models=[model])
+    assert "carries no chat template" in run(grid, tmp_path / "w", expect=2)
+    assert not list((tmp_path / "w" / "heartbeats").glob("*.log"))
+
+
 def test_a_price_gives_every_attempt_its_cost(tiny_study, tmp_path):
     grid = variant(
         tiny_study,

@@ -72,6 +72,14 @@ def test_exceptions_are_told_apart(error, cause):
     assert event.cause is cause and event.stage == "train" and "\n" not in event.reason
 
 
+def test_a_reason_that_ends_in_a_colon_goes_on():
+    error = RuntimeError("Error(s) in loading state_dict:\n\tMissing key(s): lm_head.weight\nmore")
+    assert describe_failure(error, "load").reason == (
+        "RuntimeError: Error(s) in loading state_dict: Missing key(s): lm_head.weight"
+    )
+    assert describe_failure(ValueError(), "load").reason == "ValueError: no message"
+
+
 def test_every_damage_of_a_checkpoint_is_found(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"w" * 1000)
     (tmp_path / "config.json").write_text("{}")

@@ -84,6 +84,16 @@ def test_item_limit_cuts_every_ability(tiny_study, tmp_path):
     assert {ability: len(items) for ability, items in data.test.items()} == {"code": 5, "math": 5}
 
 
+@pytest.mark.parametrize("part", ["base_models", "designs"])
+def test_validation_items_are_read_for_any_training_that_asks_for_them(tiny_study, tmp_path, part):
+    spec = load_grid(str(tiny_study.grid))[1]
+    (one,) = getattr(spec, part)
+    best = one.model_copy(update={"training": {"checkpoint_rule": "best_validation"}})
+    changed = spec.model_copy(update={part: (best,)})
+    assert load_study_data(changed, tiny_study.grid.parent, tmp_path).validation
+    assert not load_study_data(spec, tiny_study.grid.parent, tmp_path).validation
+
+
 def test_a_missing_folder_is_named(tiny_study, tmp_path):
     spec = load_grid(str(tiny_study.grid))[1]
     with pytest.raises(InputError, match=r"dataset\.folder: there is no folder .*data"):

@@ -19,9 +19,7 @@ def test_a_served_model_rates_and_compares(tmp_path) -> None:
     # It is too small to answer in JSON; a vote that can't be read says so and is no score.
     with serve_smollm2(tmp_path) as served:
         judge = {"name": "smollm2", "model": served.model, "concurrency": 1, "timeout_seconds": 300}
-        block = judge_block(
-            served.url, judge=judge, protocols=["rubric", "pairwise"], max_tokens=24
-        )
+        block = judge_block(served.url, judge=judge, protocols=["rubric", "pairwise"], max_tokens=8)
         workspace = make_workspace(tmp_path / "w", block, n_items=1)
         for path in (workspace.landing / "generation").iterdir():
             if not path.name.startswith(("base-1", "c16-0")):

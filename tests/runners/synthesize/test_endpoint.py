@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from typer.testing import CliRunner
 import cli
 from runners.judge import client
 from tests.runners.judge.scripted import Answer, ScriptedServer, completion
+from tests.runners.serving import serve_smollm2
 from warehouse.errors import InputError, WorkError
 
 ROOT = Path(__file__).parents[3]
@@ -200,34 +198,9 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(seeds: Path, tmp_path: Path
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """SmolLM2-135M behind `transformers serve`: (URL, model)."""
     pytest.importorskip("gguf")
-    from runners.base_models import SMOLLM2, resolve_base_model
-    from runners.grid_spec import BaseModelSpec
 
-    cached = ROOT / "workspace"
-    root = cached / "data" if (cached / "data/base_models" / SMOLLM2).is_dir() else None
-    spec = BaseModelSpec(name="teacher", path=SMOLLM2)
-    model = resolve_base_model(spec, root or tmp_path_factory.mktemp("models")).folder.resolve()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    binary = Path(sys.executable).parent / "transformers"
-    command = [str(binary), "serve", "--device", "cpu", "--dtype", "float32", "--port", str(port)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 300
-    while True:
-        assert process.poll() is None and time.monotonic() < deadline
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                break
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    yield f"{url}/v1", str(model)
-    process.terminate()
-    process.wait(timeout=60)
+    with serve_smollm2(tmp_path_factory.mktemp("served")) as server:
+        yield server.url, server.model
 
 
 @pytest.mark.slow
