@@ -152,6 +152,8 @@ def main() -> int:
             return 1
         # The others wait while rank 0 scores.
         torch.distributed.barrier()
+    # Nobody leaves while another still hears from him that nothing is left.
+    torch.distributed.barrier()
     return 0
 
 

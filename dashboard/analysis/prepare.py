@@ -208,6 +208,8 @@ def _fitted_runs(data: CurveData, response: ResponseKind, used: NDArray[np.bool_
     volumes, group = np.unique(n, return_inverse=True)
     score = np.array(data.score[keep])
     stderr = np.array(data.stderr[keep])
+    if response is ResponseKind.SCORE:
+        stderr = _borrow_spread(stderr, data.n_items[keep])
     items = _usable_items(data, keep)
     weight, known = run_weights(response, score, stderr, data.n_items[keep], items)
     return FittedRuns(
@@ -225,6 +227,19 @@ def _fitted_runs(data: CurveData, response: ResponseKind, used: NDArray[np.bool_
         volumes=volumes,
         group=group.astype(np.intp),
     )
+
+
+def _borrow_spread(stderr: FloatArray, n_items: FloatArray) -> FloatArray:
+    """Replace standard errors of 0 by what the curve's other runs have at that number of items.
+
+    A judge that gives every one of ten replies the same mark has not measured without error.
+    """
+    known = (stderr > 0) & (n_items > 0)
+    if not known.any():
+        return stderr
+    spread = float(np.median(stderr[known] * np.sqrt(n_items[known])))
+    equal = (stderr == 0) & (n_items > 0)
+    return np.where(equal, spread / np.sqrt(np.where(equal, n_items, 1.0)), stderr)
 
 
 def _usable_items(data: CurveData, keep: NDArray[np.intp]) -> FloatArray | None:

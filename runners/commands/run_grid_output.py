@@ -180,8 +180,8 @@ def _memory_line(need: MemoryNeed, device: str) -> str:
     verdict = {True: "fits", False: "does not fit", None: "may or may not fit"}[sharding.fits]
     return (
         f"{need.base_model}: {found.total / 1e9:.1f} GB on each {device}, {parts} "
-        f"({count(need.ranks, 'rank')}, ZeRO {sharding.zero_stage}, offload {sharding.offload}, micro-batch "
-        f"{sharding.micro_batch_size}); {verdict}."
+        f"({count(need.ranks, 'rank')}, ZeRO {sharding.zero_stage}, offload {sharding.offload}, "
+        f"micro-batch {sharding.micro_batch_size}); {verdict}."
     )
 
 

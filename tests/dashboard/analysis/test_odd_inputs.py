@@ -443,3 +443,20 @@ def test_seeds_that_never_differ_are_not_called_one_seed() -> None:
     reason = fit_one(curve).label_reason
     assert reason is not None
     assert reason.startswith("seeds differ nowhere")
+
+
+def test_marks_that_are_all_equal_are_not_taken_for_certain() -> None:
+    n = (0.0, 4.0, 4.0, 16.0, 16.0, 64.0, 64.0)
+    score = (3.0, 4.0, 4.2, 5.0, 5.1, 6.0, 6.0)
+    curve = make_curve(
+        score,
+        n,
+        metric="judge_rating",
+        seed=(None, 0, 1, 0, 1, 0, 1),
+        n_items=np.full(7, 10.0),
+        stderr=np.array([0.0, 0.3, 0.3, 0.3, 0.3, 0.0, 0.0]),
+        chance_level=None,
+    )
+    fit = fit_one(curve)
+    assert fit.gain is not None
+    assert fit.gain.high - fit.gain.low > 0.5
