@@ -44,9 +44,9 @@ SELECT
 # The grid ingests again and again instead of every thirty seconds, so that it publishes often.
 _GRID = """
 import sys
-from runners import orchestrate
-assert orchestrate._INGEST_SECONDS
-orchestrate._INGEST_SECONDS = 0.0
+from runners import ingestion
+assert ingestion._EVERY_SECONDS
+ingestion._EVERY_SECONDS = 0.0
 import cli
 cli.main()
 """

@@ -245,6 +245,27 @@ def test_a_lower_ceiling_is_never_reached_and_no_shared_curve(result: SourceComp
     assert slow.rho == pytest.approx(0.25, rel=0.3)
 
 
+def test_own_ceilings_are_found_where_scores_begin_at_0_and_end_at_1() -> None:
+    def late(ceiling: float) -> Callable[[Any], Any]:
+        return lambda n: ceiling * np.asarray(n) ** 2.5 / (np.asarray(n) ** 2.5 + 90**2.5)
+
+    truths = {
+        ("late", "m", "human"): late(1.0),
+        ("late", "m", "synthetic"): late(0.4),
+        ("top", "m", "human"): lambda n: 1 - np.exp(-0.5 * np.asarray(n)),
+        ("top", "m", "synthetic"): lambda n: 1 - np.exp(-0.1 * np.asarray(n)),
+    }
+    shape = WorldShape(n_items=200, seeds=2, run_stddev=0.2)
+    world = simulate_study(truths, shape, np.random.default_rng(3))
+    found = {item.ability: item for item in compare_sources(world, SETTINGS).shared_curves}
+    # A fit with more parameters is never the worse one.
+    for item in found.values():
+        assert item.chi_square_own <= item.chi_square_shared * (1 + 1e-6)
+    assert found["late"].ceiling_reference == pytest.approx(0.97, abs=0.1)
+    assert found["late"].ceiling_source == pytest.approx(0.4, abs=0.1)
+    assert found["top"].ceiling_reference == pytest.approx(1.0, abs=0.02)
+
+
 def test_what_brings_no_gain_has_no_exchange_rate(result: SourceComparison) -> None:
     rate = rate_at(result, "none", 64)
     assert rate.status is RatioStatus.NOT_IDENTIFIED
