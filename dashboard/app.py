@@ -22,6 +22,8 @@ import streamlit as st
 
 from dashboard.components.access import warn_if_open
 from dashboard.components.layout import apply_layout
+from dashboard.components.text import plain
+from warehouse.errors import GrowthpaceError
 
 # Sections of the navigation: (module of `dashboard.views` and last part of the link, title, icon).
 PAGES = {
@@ -47,10 +49,16 @@ PAGES = {
 
 
 def page_of(name: str) -> Callable[[], None]:
-    """Return a function that shows a page and imports its module no sooner."""
+    """Return a function that shows a page and imports its module no sooner.
+
+    What a page can't do is said in its one sentence, without a traceback.
+    """
 
     def show() -> None:
-        importlib.import_module(f"dashboard.views.{name}").show()
+        try:
+            importlib.import_module(f"dashboard.views.{name}").show()
+        except GrowthpaceError as error:
+            st.error(plain(str(error)))
 
     return show
 

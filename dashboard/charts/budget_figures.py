@@ -122,6 +122,7 @@ def allocation_figure(
             "range": [len(abilities) - 0.5, -0.5],
             "tickvals": list(range(len(abilities))),
             "ticktext": [escape(shorten(name_ability(name), 28)) for name in abilities],
+            "ticklabelstandoff": 6,
             "tickfont": {"size": PANEL_TITLE_SIZE},
             "showgrid": False,
             "zeroline": False,

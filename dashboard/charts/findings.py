@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboard.analysis import CurveFit, IntervalKind, Label
+from dashboard.analysis import CurveFit, IntervalKind, Label, ResponseKind
 from dashboard.charts.style import LABEL_STYLES
 from dashboard.charts.wording import (
     INTERVAL_WORDS,
@@ -16,6 +16,7 @@ from dashboard.charts.wording import (
     STATUS_WORDS,
     name_ability,
     name_model,
+    name_row,
     say_count,
     say_examples,
     say_first,
@@ -64,7 +65,7 @@ def headline(curves: Sequence[CurveFit]) -> str:
     model, source = inside[0].base_model, inside[0].data_source
     labelled = [curve for curve in inside if curve.label is not None]
     if not labelled:
-        return f"No ability of {model} on {source} data can be labelled yet."
+        return _unlabelled_headline(inside)
     growing = [curve for curve in inside if curve.label in GROWING]
     parts = [
         f"{len(growing)} of {say_count(len(inside), 'ability', 'abilities')} of {model} "
@@ -77,6 +78,28 @@ def headline(curves: Sequence[CurveFit]) -> str:
     if declining:
         parts.append(f"{say_list(declining)} {'declines' if len(declining) == 1 else 'decline'}")
     return "; ".join(parts) + "."
+
+
+def _unlabelled_headline(inside: Sequence[CurveFit]) -> str:
+    """Say what the gains are where no label can be given, since no smallest gain is stated."""
+    first = inside[0]
+    on = f"of {first.base_model} on {first.data_source} data"
+    known = [curve for curve in inside if curve.gain is not None]
+    if not known or any(curve.delta is not None for curve in inside):
+        return f"No ability {on} can be labelled yet."
+    if len(inside) == 1:
+        curve = known[0]
+        gain = say_interval(curve.gain, curve.response, signed=True).removeprefix("+")
+        last = say_examples(float(curve.points.n_examples.max()))
+        size = f"by {gain} from {say_first(curve)} to {last} {say_volume_kind(curve)}"
+        what = name_ability(curve.ability).capitalize()
+        if curve.response is ResponseKind.LOSS and curve.gain and curve.gain.estimate > 0:
+            return f"{what} {on}: the loss falls {size}."
+        return f"{what} {on} improves {size}."
+    better = sum(curve.gain.low > 0 for curve in known if curve.gain)
+    said = say_count(len(inside), "ability", "abilities")
+    ending = "improves beyond its interval" if better == 1 else "improve beyond their intervals"
+    return f"{better} of {said} {on} {ending}."
 
 
 def sentences(curves: Sequence[CurveFit]) -> list[Sentence]:
@@ -273,9 +296,16 @@ def scale_sentence(curves: Sequence[CurveFit], data_source: str) -> Sentence | N
         parts = [f"{parts[0]} (smallest)", f"{parts[-1]} (largest)", f"{named[best]} (best)"]
     return Sentence(
         topic="Bigger base models",
-        text=f"{', '.join(parts)} on average over {say_count(len(shared), 'ability', 'abilities')} "
+        text=f"{', '.join(parts)} {_say_shared(shared)} "
         f"at {say_examples(largest)} {say_volume_kind(mine[0])} of {data_source} data {_UNTESTED}.",
     )
+
+
+def _say_shared(abilities: set[str]) -> str:
+    """Say what means are over."""
+    if len(abilities) == 1:
+        return f"in {name_ability(*abilities)}"
+    return f"on average over {len(abilities)} abilities"
 
 
 def mean_score(curve: CurveFit, n_examples: float) -> float:
@@ -292,7 +322,7 @@ def finding_rows(curves: Sequence[CurveFit]) -> list[dict[str, str]]:
     for curve in curves:
         rows.append(
             {
-                "Ability": name_ability(curve.ability) + (" (exam)" if curve.out_of_domain else ""),
+                "Ability": name_row(curve.ability, out_of_domain=curve.out_of_domain),
                 f"Score at {start}": say_interval(curve.score_first, curve.response),
                 "At the largest volume": say_interval(curve.score_last, curve.response),
                 "Gain": say_interval(curve.gain, curve.response, signed=True),
@@ -356,7 +386,11 @@ def gains_title(curves: Sequence[CurveFit]) -> str:
         return "No gain could be estimated"
     (low, least), (high, most) = known[0], known[-1]
     if len(known) == 1:
-        return f"{name_ability(most.ability).capitalize()} gains {say_gain(high, most.response)}"
+        gain = say_gain(high, most.response)
+        name = name_ability(most.ability)
+        if most.response is ResponseKind.LOSS:
+            return f"The loss in {name} falls by {gain[1:]}" if high > 0 else f"{name}: {gain}"
+        return f"{name.capitalize()} gains {gain}"
     return (
         f"From {say_gain(low, least.response)} in {name_ability(least.ability)} to "
         f"{say_gain(high, most.response)} in {name_ability(most.ability)}"

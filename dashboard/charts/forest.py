@@ -28,6 +28,7 @@ _ROW_HEIGHT = 24
 _MARK_HEIGHT = 13
 _HEAD_ROOM = 22
 _NAME_CHARACTERS = 28
+_ARROW = 9
 # Lettering of 12 pixels is about this wide a character.
 _PIXELS_PER_CHARACTER = 6.4
 
@@ -163,6 +164,8 @@ def forest_figure(
             "tickvals": [top + _row_height(row) / 2 for row, top in zip(rows, tops, strict=True)],
             "ticktext": [escape(name) for name in names],
             "tickfont": {"size": PANEL_TITLE_SIZE},
+            # Room for the arrow of an open end.
+            "ticklabelstandoff": _ARROW,
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -172,7 +175,7 @@ def forest_figure(
         title=title,
         subtitle=subtitle,
         note=note,
-        left=12 + round(7.2 * max(len(name) for name in names)),
+        left=12 + _ARROW + round(7.2 * max(len(name) for name in names)),
         right=right,
         axis_room=50,
         legend=len(series) > 1,
@@ -262,7 +265,7 @@ def _add_row(
             high if mark.high is None or mark.high > high else mark.high,
         ]
         # An open end has an arrow, a bound has none.
-        sizes = [9 if ends[0] == low else 0, 9 if ends[1] == high else 0]
+        sizes = [_ARROW if ends[0] == low else 0, _ARROW if ends[1] == high else 0]
         figure.add_trace(
             go.Scatter(
                 x=ends,

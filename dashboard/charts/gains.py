@@ -76,9 +76,10 @@ def gains_figure(curves: Sequence[CurveFit], *, title: str, note: str) -> go.Fig
     height = round(_ROW_HEIGHT * (1 - float(rows[-1])) + _HEAD_ROOM)
     _lay_out(figure, ordered, rows, height)
     model, source = ordered[0].base_model, ordered[0].data_source
+    what = "Loss" if ordered[0].response is ResponseKind.LOSS else "Scores"
     frame = Frame(
         title=title,
-        subtitle=f"Scores of {model} on held-out questions, fine-tuned on {source} data; pace: "
+        subtitle=f"{what} of {model} on held-out questions, fine-tuned on {source} data; pace: "
         "examples until half of the gain is reached",
         note=note,
         left=8 + round(7.2 * max(len(_row_name(curve)) for curve in ordered)),

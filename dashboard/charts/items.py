@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.axes import say_tick
 from dashboard.charts.style import GREY, Frame, apply_frame, shorten
+from dashboard.charts.wording import name_ability, say_count
 
 _ROW_HEIGHT = 34
 _MAX_ITEMS = 1_500
@@ -103,19 +104,34 @@ def select_items(table: pd.DataFrame, kind: Kind, contains: str) -> pd.DataFrame
 def say_items(table: pd.DataFrame, ability: str) -> str:
     """Say in a sentence how many items are right first and last, and how many are lost."""
     columns = volume_columns(table)
+    name = name_ability(ability).capitalize()
     n = len(table)
     first, last = ((table[name] >= 0.5).sum() for name in (columns[0], columns[-1]))
     if len(columns) == 1:
-        return f"{ability}: {last} of {n} items are right at {columns[-1]} examples"
+        return f"{name}: {last} of {n} items are right at {columns[-1]} examples"
     lost = int(table[Kind.LOST].sum())
+    lost_said = "none" if not lost else f"{lost:,}"
     return (
-        f"{ability}: {first} of {n} items are right with {columns[0]} examples, {last} with "
-        f"{columns[-1]}; {lost} that were right with fewer are wrong there"
+        f"{name}: {first:,} of {n:,} items are right with {columns[0]} examples, {last:,} with "
+        f"{columns[-1]}; {lost_said} that {'was' if lost < 2 else 'were'} right with fewer "
+        f"{'is' if lost < 2 else 'are'} wrong there"
     )
 
 
-def items_figure(table: pd.DataFrame, *, title: str, note: str) -> go.Figure:
-    """Draw every item's score at every volume, hardest items at the left."""
+def items_title(table: pd.DataFrame, ability: str) -> str:
+    """Say how many items change, as the picture shows."""
+    name = name_ability(ability)
+    if len(volume_columns(table)) == 1:
+        return f"Items of {name} from hardest to easiest"
+    counts = {kind: int(table[kind].sum()) for kind in (Kind.LEARNT, Kind.LOST, Kind.FLIPS)}
+    return (
+        f"In {name}, {say_count(counts[Kind.LEARNT], 'item')} learnt, {counts[Kind.LOST]:,} lost; "
+        f"{counts[Kind.FLIPS]:,} changed twice or more"
+    )
+
+
+def items_figure(table: pd.DataFrame, *, title: str, note: str, of: str = "the runs") -> go.Figure:
+    """Draw every item's score at every volume, hardest items at the left; `of` names the runs."""
     columns = volume_columns(table)
     every = -(-len(table) // _MAX_ITEMS)
     shown = table.iloc[::every]
@@ -141,7 +157,7 @@ def items_figure(table: pd.DataFrame, *, title: str, note: str) -> go.Figure:
         },
         yaxis={"type": "category", "title": {"text": "examples"}, "showgrid": False},
     )
-    subtitle = "Mean score of the seeds, by item and training volume"
+    subtitle = f"Mean score of {of} over the seeds, by item and training volume"
     if every > 1:
         subtitle += f"; every {every}th of {len(table):,} items"
     frame = Frame(title=title, subtitle=subtitle, note=note, left=78, right=70, axis_room=48)

@@ -7,11 +7,13 @@ from enum import StrEnum
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.analysis import ResponseKind
 from dashboard.analysis.judge.length_controlled import LengthControlStatus
 from dashboard.analysis.judge.summary import JudgeSummary, ModelRow
 from dashboard.analysis.results import Interval
 from dashboard.charts.forest import Axis, Mark, Row, forest_figure, plan_named_series
 from dashboard.charts.style import escape
+from dashboard.charts.wording import say_count, say_interval
 
 _PLAIN, _CONTROLLED = "plain", "at equal length"
 _MAX_ROWS = 40
@@ -60,7 +62,7 @@ def rating_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figure 
         Row(
             name=row.model,
             marks=(_mark("rating", row.rating, f"{row.rating.estimate:.2f}"),),
-            text=f"{row.rating.estimate:.2f}",
+            text=f"{row.rating.estimate:.2f}".replace("-", "\N{MINUS SIGN}"),
         )
         for row in summary.models[:_MAX_ROWS]
         if row.rating is not None
@@ -79,8 +81,56 @@ def rating_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figure 
     )
 
 
+def win_rate_title(summary: JudgeSummary) -> str:
+    """Say which model wins most, or that none wins more than half."""
+    known = [row for row in summary.models if row.win_rate is not None and not row.is_reference]
+    best = max(known, key=lambda row: row.win_rate.estimate if row.win_rate else 0, default=None)
+    if best is None or best.win_rate is None:
+        return "No pair was compared"
+    surely = sum(row.win_rate.interval.low > 0.5 for row in known if row.win_rate)
+    return (
+        f"{best.model} wins most; {surely} of {say_count(len(known), 'model')} "
+        f"{'wins' if surely == 1 else 'win'} more than half beyond the interval"
+    )
+
+
+def rating_title(summary: JudgeSummary) -> str:
+    """Say which model is rated highest, and by how much."""
+    known = sorted(
+        ((row.rating.estimate, row.model) for row in summary.models if row.rating is not None),
+        reverse=True,
+    )
+    if len(known) < 2:
+        return "No two models are rated"
+    (first, best), (second, after) = known[:2]
+    return f"{best} is rated highest, {first - second:.2f} above {after}"
+
+
+def models_rows(summary: JudgeSummary) -> pd.DataFrame:
+    """Return one line a model for readers: `models_table` in words."""
+    return pd.DataFrame(
+        [
+            {
+                "model": row.model,
+                "items": None if row.win_rate is None else row.win_rate.n_items,
+                "win rate": say_interval(row.win_rate.interval, ResponseKind.ACCURACY)
+                if row.win_rate
+                else None,
+                "at equal length": _say_controlled(row),
+                "rating": _say(row.rating),
+                "verdicts that changed with the order": None
+                if row.inconsistent_rate is None
+                else f"{row.inconsistent_rate:.1%}",
+                "failed votes": row.n_failed,
+                "mean mark": None if row.mean_mark is None else _say(row.mean_mark.interval),
+            }
+            for row in summary.models
+        ]
+    )
+
+
 def models_table(summary: JudgeSummary) -> pd.DataFrame:
-    """Return one line a model: win rates, rating, flips, failed votes, mean mark."""
+    """Return one line a model: win rates, rating, flips, failed votes, mean mark, as numbers."""
     rows = []
     for row in summary.models:
         share, controlled = row.win_rate, row.length_controlled
@@ -109,9 +159,9 @@ def bias_rows(summary: JudgeSummary) -> pd.DataFrame:
             {
                 "voter": bias.voter,
                 "bias": bias.kind.value.replace("_", " "),
-                **_spread("estimate", bias.estimate),
-                "without_bias": bias.unbiased,
-                "q_value": bias.q_value,
+                "estimate": _say(bias.estimate),
+                "without bias": bias.unbiased,
+                "q": bias.q_value,
                 "comparisons": bias.n,
                 "reason": bias.reason,
             }
@@ -129,11 +179,11 @@ def agreement_rows(summary: JudgeSummary) -> pd.DataFrame:
                 "with": row.annotator_b,
                 "on": row.on,
                 "verdicts": row.result.n,
-                **_spread("agreement", row.result.agreement.interval),
-                "without_ties": None
+                "agreement": say_interval(row.result.agreement.interval, ResponseKind.ACCURACY),
+                "without ties": None
                 if row.result.agreement_decided is None
-                else row.result.agreement_decided.estimate,
-                **_spread("kappa", row.result.kappa),
+                else f"{row.result.agreement_decided.estimate:.1%}",
+                "kappa": _say(row.result.kappa),
                 "reason": row.result.kappa_reason,
             }
             for row in (*summary.agreement_with_people, *summary.agreement)
@@ -191,6 +241,25 @@ def _uses(rows: list[Row], series: str) -> bool:
 
 def _share_text(row: ModelRow) -> str:
     return "" if row.win_rate is None else f"{row.win_rate.estimate:.1%}"
+
+
+def _say_controlled(row: ModelRow) -> str | None:
+    """Return a model's win rate at equal length, and what there is to know about it."""
+    controlled = row.length_controlled
+    if controlled is None or controlled.share is None:
+        return None
+    said = say_interval(controlled.share.interval, ResponseKind.ACCURACY)
+    own = controlled.status is LengthControlStatus.OK
+    return said if own else f"{said} ({controlled.status.value.replace('_', ' ')})"
+
+
+def _say(interval: Interval | None) -> str | None:
+    """Return an estimate with its interval in plain numbers."""
+    if interval is None:
+        return None
+    numbers = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
+    return f"{estimate} [{low}, {high}]"
 
 
 def _spread(name: str, interval: Interval | None) -> dict[str, float | None]:

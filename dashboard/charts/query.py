@@ -19,6 +19,7 @@ from dashboard.charts.style import (
     escape,
     shorten,
 )
+from dashboard.charts.wording import say_count
 
 NO_SERIES = "(none)"
 
@@ -26,6 +27,8 @@ _HEIGHT = 380
 _MAX_POINTS = 2_000
 """SVG marks that a browser draws without delay."""
 _MAX_LABEL = 40
+_SLANT = 40
+"""Degrees of labels along the axis."""
 
 
 class ChartKind(StrEnum):
@@ -83,20 +86,29 @@ def query_figure(
     for index, (name, members) in enumerate(groups):
         figure.add_trace(_trace(kind, members, x, y, str(name), index))
     axis = {"showline": True, "linecolor": GREY, "ticks": "outside", "tickcolor": GREY}
+    room = 58
+    axis["title"] = {"text": escape(x), "standoff": 6}
+    if not _is_number(rows[x]):
+        # Slanted labels need room of their own, and the title names the column.
+        longest = max((len(str(place)) for place in drawn[x]), default=0)
+        room = 30 + round(4.2 * min(longest, _MAX_LABEL))
+        axis |= {"title": None, "tickangle": -_SLANT}
     figure.update_layout(
-        xaxis={"title": {"text": escape(x), "standoff": 6}, "showgrid": False, **axis},
+        xaxis={"showgrid": False, **axis},
         yaxis={"gridcolor": FAINT, "zeroline": False, "automargin": True},
         barmode="group",
     )
-    said = y if series is None else f"{y}, by {series}"
+    said = say_count(len(known), "row")
     if len(drawn) < len(known):
-        said += f"; the first {_MAX_POINTS:,} of {len(known):,} rows"
+        said = f"The first {_MAX_POINTS:,} of {said}"
+    if series is not None:
+        said += f", by {series}"
     frame = Frame(
         title=f"{y} by {x}",
         subtitle=said,
         note=note,
         left=64,
-        axis_room=58,
+        axis_room=room,
         legend=series is not None,
     )
     return apply_frame(figure, frame, _HEIGHT)

@@ -22,7 +22,7 @@ def say_ratio(ratio: VolumeRatio | None, status: RatioStatus) -> str:
         return RATIO_WORDS[status]
     bounds = f"[{_say(ratio.low)}, {_say(ratio.high)}]"
     if status is RatioStatus.NEVER_UNDER_FAMILY:
-        return f"never {bounds}"
+        return f"never {bounds}" if ratio.low is not None else "never"
     if status is RatioStatus.NOT_IDENTIFIED:
         return RATIO_WORDS[status]
     beyond = "beyond " if status is RatioStatus.BEYOND_OBSERVED else ""

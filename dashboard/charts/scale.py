@@ -176,7 +176,10 @@ def scale_headline(view: ScaleView) -> str:
             f"(probability {only.p_best:.0%})."
         )
     if not best:
-        return f"{at}, no base model stands out for any of {total}."
+        where = (
+            f"in {name_ability(ranked[0].ability)}" if len(ranked) == 1 else f"for any of {total}"
+        )
+        return f"{at}, no base model stands out {where}."
     ordered = sorted(best.items(), key=lambda item: -len(item[1]))
     said = [f"{model} for {len(names)}" for model, names in ordered]
     open_ = len(ranked) - sum(len(names) for names in best.values())
@@ -214,10 +217,11 @@ def gain_sentence(view: ScaleView, fdr: float) -> str:
     more = [name_ability(e.ability) for e, s in found if s.estimate > 0]
     less = [name_ability(e.ability) for e, s in found if s.estimate < 0]
     total = say_count(len(tested), "ability", "abilities")
+    only = name_ability(tested[0][0].ability) if len(tested) == 1 else None
     if not found:
-        return f"No difference in gain between small and big base models shows in {total}"
+        return f"No difference in gain between small and big base models shows in {only or total}"
     parts = [
-        f"{word} from the data in {len(names)} of {total} ({say_list(names)})"
+        f"{word} from the data in {only or f'{len(names)} of {total} ({say_list(names)})'}"
         for word, names in (("more", more), ("less", less))
         if names
     ]
@@ -231,6 +235,10 @@ def laws_title(view: ScaleView) -> str:
     if not known:
         return "No joint law of model size and data is identified by these sizes and volumes"
     at_bound = sum(law.status is FitStatus.AT_BOUND for law in known)
+    if len(laws) == 1:
+        bound = ", a parameter at its bound" if at_bound else ""
+        name = name_ability(known[0].ability)
+        return f"A joint law of model size and data is identified for {name}{bound}"
     return (
         f"A joint law of model size and data is identified for {len(known)} of "
         f"{say_count(len(laws), 'ability', 'abilities')}"
@@ -277,11 +285,11 @@ def equivalents_title(view: ScaleView) -> str:
     known = [e for e in chosen if e.status is RatioStatus.OK and e.ratio and e.ratio.estimate]
     if not chosen:
         return "What a larger base model is worth in data can't be told"
-    return (
+    said = (
         f"Of {say_count(len(chosen), 'step')} to a larger base model, data makes up for "
-        f"{len(known)} within the observed volumes, for {len(beyond)} beyond them, "
-        f"and for {len(never)} never as the fitted curves go"
+        f"{len(known)} within the observed volumes, for {len(beyond)} beyond them"
     )
+    return f"{said}, and for {len(never)} never as the fitted curves go" if never else said
 
 
 def final_equivalents(view: ScaleView) -> list[DataEquivalent]:

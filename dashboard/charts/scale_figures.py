@@ -22,12 +22,10 @@ from dashboard.charts.wording import (
     STATUS_WORDS,
     name_ability,
     name_model,
+    name_row,
     say_examples,
     say_interval,
 )
-
-"""As the readings have it: with a smaller probability none is called the best."""
-
 
 # --- Figures ----------------------------------------------------------------------------------
 
@@ -169,15 +167,14 @@ def best_table(view: ScaleView) -> pd.DataFrame:
         response = view.responses.get(ranking.ability, ResponseKind.SCORE)
         rows.append(
             {
-                "ability": name_ability(ranking.ability)
-                + (" (exam)" if ranking.ability in view.exams else ""),
+                "ability": name_row(ranking.ability, out_of_domain=ranking.ability in view.exams),
                 "volume": ranking.target,
                 "order": ", ".join(ranking.order[:8]) + (", …" if len(ranking.order) > 8 else ""),
                 "P(best)": ranking.p_best,
                 "score of the first": say_interval(first.score if first else None, response),
                 "rests on": rests_on(first),
                 "chosen at": None if before is None else before.n_examples,
-                "expected regret": None if before is None else before.expected_regret,
+                "expected regret": _say_regret(before, response),
                 "reason": ranking.reason,
             }
         )
@@ -281,6 +278,14 @@ def _say_best(ranking: VolumeRanking | None) -> str:
     if ranking.p_best < STANDS_OUT:
         return "none stands out"
     return f"{ranking.order[0]} {ranking.p_best:.0%}"
+
+
+def _say_regret(before: VolumeRanking | None, response: ResponseKind) -> str | None:
+    if before is None or before.expected_regret is None:
+        return None
+    if response is ResponseKind.ACCURACY:
+        return f"{100 * before.expected_regret:.1f} points"
+    return f"{before.expected_regret:.3g}"
 
 
 def _say_chance(probability: float) -> str:

@@ -13,12 +13,13 @@ from dashboard.analysis.compare.results import (
     SourceDifference,
 )
 from dashboard.charts.forest import Axis, Mark, Row, forest_figure, plan_named_series
-from dashboard.charts.ratios import RATIO_WORDS, ratio_mark, say_ratio
+from dashboard.charts.ratios import ratio_mark, say_ratio
 from dashboard.charts.sources import VERDICT_WORDS, SourceView, response_of, shares_of
 from dashboard.charts.style import escape
 from dashboard.charts.wording import (
     STATUS_WORDS,
     name_ability,
+    name_row,
     say_examples,
     say_interval,
 )
@@ -36,7 +37,8 @@ def difference_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
             marks = (_difference_mark(pair, pair.difference, response),)
         text = pair.reason or ""
         if pair.q_value is not None:
-            text = f"q {'< 0.001' if pair.q_value < 0.001 else f'= {pair.q_value:.2g}'}"
+            q = _say_q(pair.q_value)
+            text = f"q {q}" if q.startswith("<") else f"q = {q}"
         rows.append(_row(pair, marks, text))
     percent = _percent(view)
     better = "reference better" if view.pairs[0].higher_is_better else "reference higher"
@@ -177,13 +179,12 @@ def verdicts_table(view: SourceView) -> pd.DataFrame:
         rate, shared = view.rates.get(pair.ability), view.shared.get(pair.ability)
         rows.append(
             {
-                "ability": name_ability(pair.ability) + (" (exam)" if pair.out_of_domain else ""),
+                "ability": name_row(pair.ability, out_of_domain=pair.out_of_domain),
                 "examples": pair.n_examples,
                 "difference": say_interval(pair.difference, response, signed=True),
-                "q": pair.q_value,
+                "q": None if pair.q_value is None else _say_q(pair.q_value),
                 "better": pair.better if pair.significant else "can't be told",
                 "exchange rate": say_ratio(rate.rate, rate.status) if rate else None,
-                "exchange rate rests on": RATIO_WORDS[rate.status] if rate else None,
                 "ceilings": VERDICT_WORDS[shared.verdict] if shared else None,
                 f"ceiling, {view.reference}": _ceiling(
                     shared, "ceiling_reference", pair.score_reference, response
@@ -272,6 +273,10 @@ def _gain_mark(name: str, gain: Interval, response: ResponseKind) -> Mark:
         f"<br>{gain.level:.0%} interval",
         filled=gain.low > 0,
     )
+
+
+def _say_q(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def _say_at(view: SourceView) -> str:

@@ -27,7 +27,7 @@ from dashboard.charts.wording import (
 
 VERDICT_WORDS = {
     SharedVerdict.REJECTED: "ceilings differ",
-    SharedVerdict.NOT_REJECTED: "one ceiling would do",
+    SharedVerdict.NOT_REJECTED: "one is not rejected",
     SharedVerdict.NOT_TESTABLE: "can't be tested",
 }
 

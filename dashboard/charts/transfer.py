@@ -371,7 +371,8 @@ def say_plain(interval: Interval | None) -> str:
     """Return a ratio with its interval."""
     if interval is None:
         return "unknown"
-    return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    said = f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return said.replace("-", "\N{MINUS SIGN}")
 
 
 def say_signed(value: float, *, whole: bool) -> str:

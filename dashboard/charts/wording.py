@@ -48,6 +48,12 @@ def name_ability(ability: str) -> str:
     return ability.replace("_", " ")
 
 
+def name_row(ability: str, *, out_of_domain: bool) -> str:
+    """Return an ability's name for a table, marked as an exam unless its name says so."""
+    name = name_ability(ability)
+    return f"{name} (exam)" if out_of_domain and "exam" not in name.lower() else name
+
+
 def count_params(n_params: int | None) -> str:
     """Return a model size such as "135M"; an empty string if unknown."""
     if n_params is None:

@@ -21,8 +21,12 @@ def show_sentences(said: Sequence[Sentence]) -> None:
     st.markdown("\n".join(f"- **{plain(one.topic)}:** {plain(one.text)}" for one in said))
 
 
-def show_beyond(opened: OpenStudy, curves: Sequence[CurveFit], metric: str | None) -> None:
-    """Say which source is better and what transfers, for the curves' base model and source.
+def list_beyond(
+    opened: OpenStudy, curves: Sequence[CurveFit], metric: str | None
+) -> list[Sentence]:
+    """Return which source is better and what transfers, for the curves' base model and source.
+
+    What can't be compared is said here.
 
     Parameters
     ----------
@@ -36,7 +40,8 @@ def show_beyond(opened: OpenStudy, curves: Sequence[CurveFit], metric: str | Non
     # The first page must not wait for what only some studies need.
     from dashboard.page_data import load_sources, load_transfer
 
-    first, said = curves[0], []
+    first = curves[0]
+    said: list[Sentence] = []
     try:
         if len({curve.data_source for curve in curves}) > 1:
             found = load_sources(opened.root, opened.snapshot_id, opened.study, metric)
@@ -50,5 +55,4 @@ def show_beyond(opened: OpenStudy, curves: Sequence[CurveFit], metric: str | Non
                 said += filter(None, [transfer_sentence(results.transfer.cells)])
     except GrowthpaceError as error:
         st.caption(plain(f"Not compared: {error}"))
-    if said:
-        show_sentences(said)
+    return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,15 +14,15 @@ from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
 
 _FIGURES = {
-    "P(best)": st.column_config.NumberColumn(format="percent"),
-    "p": st.column_config.NumberColumn(format="%.3g"),
-    "q": st.column_config.NumberColumn(format="%.3g"),
+    "p": st.column_config.NumberColumn(format="%.2g"),
+    "q": st.column_config.NumberColumn(format="%.2g"),
     "RMSE": st.column_config.NumberColumn(format="%.3g"),
-    "would remove": st.column_config.NumberColumn(format="percent"),
     "cost (seconds)": st.column_config.NumberColumn(format="%.1f"),
-    "share": st.column_config.NumberColumn(format="percent"),
-    "expected regret": st.column_config.NumberColumn(format="%.4f"),
 }
+
+
+# Probabilities and parts, in whole percents.
+_SHARES = ("P(best)", "share", "would remove")
 
 
 def show_too_few(what: str, field: str) -> None:
@@ -42,8 +43,17 @@ def show_table(frame: pd.DataFrame) -> None:
     """Show a table; nothing where it is empty."""
     if not frame.empty:
         kept = frame.dropna(axis=1, how="all")
-        columns = {name: form for name, form in _FIGURES.items() if name in kept}
-        st.dataframe(kept, hide_index=True, height="content", column_config=columns)
+        columns: dict[str, Any] = {
+            name: st.column_config.Column(name.replace("_", " ")) for name in kept
+        }
+        numbers = kept.select_dtypes("number")
+        columns |= {name: form for name, form in _FIGURES.items() if name in numbers}
+        shares = [name for name in _SHARES if name in kept]
+        kept = kept.assign(**{name: kept[name].round(2) for name in shares})
+        columns |= dict.fromkeys(shares, st.column_config.NumberColumn(format="percent"))
+        st.dataframe(
+            kept, hide_index=True, height="content", column_config=columns, placeholder="—"
+        )
 
 
 def show_how(opened: OpenStudy, rows: Sequence[tuple[str, str]]) -> None:

@@ -18,7 +18,16 @@ from dashboard.state import choose_one, keep_in_link
 _ITEM = "item"
 _LISTED = "items_listed"
 _MAX_SEARCH = 100
-_ANSWERS = ("label", "metric", "score", "parsed", "response", "missing_reason", "scoring_rule")
+_ANSWERS = {
+    "label": "Run",
+    "metric": "Metric",
+    "score": "Score",
+    "parsed": "Read as an answer",
+    "response": "Reply",
+    "missing_reason": "Missing because",
+    "scoring_rule": "Scoring rule",
+}
+_CHOICES = {"choice": "Candidate", "log_likelihood": "Log-likelihood", "n_tokens": "Tokens"}
 
 
 class ChosenCurve(NamedTuple):
@@ -117,7 +126,7 @@ def show_item(opened: OpenStudy, curve: ChosenCurve, text: pd.Series) -> None:
     if answers.empty:
         return
     st.subheader("Answers", anchor=False)
-    st.dataframe(answers[list(_ANSWERS)], hide_index=True, placeholder="—")
+    st.dataframe(answers[list(_ANSWERS)], hide_index=True, placeholder="—", column_config=_ANSWERS)
     _show_answer(opened, answers, item_id)
     votes = load_votes(opened.root, opened.snapshot_id, opened.study, item_id)
     if len(votes):
@@ -137,4 +146,4 @@ def _show_answer(opened: OpenStudy, answers: pd.DataFrame, item_id: str) -> None
         st.text(f"No reply is kept: {reason}." if isinstance(reason, str) else "No reply is kept.")
     choices = load_choices(opened.root, opened.snapshot_id, str(answer["cell_id"]), item_id)
     if len(choices):
-        st.dataframe(choices[["choice", "log_likelihood", "n_tokens"]], hide_index=True)
+        st.dataframe(choices[list(_CHOICES)], hide_index=True, column_config=_CHOICES)

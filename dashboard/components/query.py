@@ -16,6 +16,7 @@ from dashboard.charts.query import (
     series_columns,
 )
 from dashboard.charts.tables import to_csv
+from dashboard.charts.wording import say_count
 from dashboard.components.figures import show_figure
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
@@ -79,8 +80,8 @@ def show_answer(opened: OpenStudy, answer: QueryAnswer) -> None:
     """Show rows, their downloads and a chart of two columns."""
     rows = answer.rows
     first = "The first " if answer.truncated else ""
-    counted = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
-    st.subheader(f"{first}{counted}, {rows.shape[1]} columns", anchor=False)
+    size = f"{say_count(len(rows), 'row')}, {say_count(rows.shape[1], 'column')}"
+    st.subheader(f"{first}{size}", anchor=False)
     if answer.truncated:
         st.warning(
             f"The query has more than {ROW_LIMIT:,} rows; narrow it, or use the command below."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.charts.items import items_figure, items_table, say_items
+from dashboard.charts.items import items_figure, items_table, items_title, say_items
 from dashboard.components.figures import show_figure
 from dashboard.components.items import choose_curve, choose_item, show_item
 from dashboard.components.page import OpenStudy, open_study, show_no_scores
@@ -38,8 +38,12 @@ def _show_items(opened: OpenStudy) -> None:
     table = items_table(items.volume, items.scores, items.texts, disputed)
     said = say_items(table, curve.ability)
     st.header(plain(said))
-    title = f"{curve.ability} ({curve.base_model}, {curve.source})"
-    figure = items_figure(table, title=title, note=opened.source_note)
+    figure = items_figure(
+        table,
+        title=items_title(table, curve.ability),
+        note=opened.source_note,
+        of=f"{curve.base_model} on {curve.source} data",
+    )
     show_figure(figure, name="items", alt=said, table=lambda: table)
     item_id = choose_item(table)
     if item_id is not None:

@@ -36,13 +36,13 @@ def _show_judgements(opened: OpenStudy) -> None:
     st.header(plain(said))
     note = f"{charts.NOTE.format(level=summary.level)} {charts.PRIOR_NOTE}\n{opened.source_note}"
     for name, title, draw in (
-        ("win-rates", "Win rates", charts.win_rate_figure),
-        ("ratings", "Ratings", charts.rating_figure),
+        ("win-rates", charts.win_rate_title(summary), charts.win_rate_figure),
+        ("ratings", charts.rating_title(summary), charts.rating_figure),
     ):
         figure = draw(summary, title=title, note=note)
         if figure is not None:
-            show_figure(figure, name=name, alt=said, table=lambda: charts.models_table(summary))
-    show_table(charts.models_table(summary))
+            show_figure(figure, name=name, alt=title, table=lambda: charts.models_table(summary))
+    show_table(charts.models_rows(summary))
     st.subheader("Biases", anchor=False)
     st.caption(
         "Position: share of the answer shown first over both orders, 0.5 without bias. Length: "

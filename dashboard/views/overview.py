@@ -17,7 +17,7 @@ from dashboard.charts.findings import (
 )
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.tables import gains_table
-from dashboard.components.beyond import show_beyond, show_sentences
+from dashboard.components.beyond import list_beyond, show_sentences
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, choose_reference, select_curves
 from dashboard.components.method import show_method
@@ -57,7 +57,9 @@ def _show_findings(opened: OpenStudy) -> None:
     st.header(plain(headline(ordered)))
     said = sentences(ordered)
     said += filter(None, (scale_sentence(fit.curves, source), exam_sentence(ordered)))
-    show_sentences(said)
+    said_place = st.empty()
+    with said_place:
+        show_sentences(said)
     beyond_place = st.container()
     show_figure(
         gains_figure(
@@ -77,4 +79,7 @@ def _show_findings(opened: OpenStudy) -> None:
     with beyond_place:
         told = {curve.key for curve in ordered}
         rest = [curve for curve in fit.curves if curve.key not in told]
-        show_beyond(opened, [*ordered, *rest], metric)
+        beyond = list_beyond(opened, [*ordered, *rest], metric)
+    if beyond:
+        with said_place:
+            show_sentences(said + beyond)

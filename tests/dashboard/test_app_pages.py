@@ -21,6 +21,7 @@ from dashboard.components.exclusion import run_exclude
 from dashboard.data import WORKSPACE_VARIABLE
 from tests.dashboard.made_study import make_workspace, small_shape
 from warehouse.connection import latest_snapshot, open_latest
+from warehouse.errors import WorkError
 from warehouse.queries import load_cells
 from warehouse.records import Heartbeat, WorkerState
 from warehouse.workspace import Workspace
@@ -271,6 +272,26 @@ def test_growth_by_tokens_and_by_parse_rate(run_page: RunPage, full_workspace: W
     app.selectbox(key="x").set_value("examples in total").run()
     assert not app.exception
     assert "against examples in total" in messages(app)
+    for measure in ("parse rate", "accuracy given parsed"):
+        app.selectbox(key="measure").set_value(measure).run()
+        assert not app.exception
+        assert f"Held-out questions ({measure}) against examples in total" in messages(app)
+        # Made runs answer every question in a valid form.
+        assert ("stay flat" in headings(app)[0]) == (measure == "parse rate")
+
+
+def test_what_a_page_cannot_do_is_one_sentence(
+    run_page: RunPage, full_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise WorkError("The column that this page needs is not here; reload it.")
+
+    monkeypatch.setattr("dashboard.views.overview.load_fit", fail)
+    app = run_page(full_workspace.root, study="quickstart")
+    assert not app.exception
+    assert [error.value for error in app.error] == [
+        "The column that this page needs is not here; reload it\\."
+    ]
 
 
 def test_growth_focuses_on_the_ability_of_the_link(

@@ -57,6 +57,30 @@ def test_headline_says_when_nothing_is_known() -> None:
     assert headline([]) == "There is no ability to report on."
 
 
+def test_without_a_smallest_gain_the_headline_tells_the_gains() -> None:
+    loss = make_curve(
+        "flan", label=None, delta=None, response=ResponseKind.LOSS, gain=interval(0.321, 0.01)
+    )
+    assert headline([loss]) == (
+        "Flan of ladder-l on human data: the loss falls by 0.321 [0.311, 0.331] from 0 to 256 "
+        "examples per ability."
+    )
+    assert gains_title([loss]) == "The loss in flan falls by 0.321"
+    unsure = make_curve("code", label=None, delta=None, gain=interval(0.01, 0.03))
+    sure = make_curve("math", label=None, delta=None, gain=interval(0.1, 0.03))
+    assert headline([sure]).startswith("Math of ladder-l on human data improves by 10.0 points [")
+    assert headline([sure, unsure]) == (
+        "1 of 2 abilities of ladder-l on human data improves beyond its interval."
+    )
+
+
+def test_exams_are_marked_once() -> None:
+    rows = finding_rows(
+        [make_curve("exam_bursar", out_of_domain=True), make_curve("ceval", out_of_domain=True)]
+    )
+    assert [row["Ability"] for row in rows] == ["exam bursar", "ceval (exam)"]
+
+
 def test_headline_names_declining_ones() -> None:
     curves = [make_curve("code"), make_curve("math", label=Label.DECLINING)]
     assert headline(curves).endswith("; math declines.")
@@ -161,7 +185,7 @@ def test_bigger_models_are_listed_by_size() -> None:
     ]
     said = scale_sentence(curves, "human")
     assert said is not None
-    assert said.text.startswith("small (90k) 50.0%, big (2M) 70.0% on average over 1 ability")
+    assert said.text.startswith("small (90k) 50.0%, big (2M) 70.0% in code at 256 ")
     assert scale_sentence(curves[:1], "human") is None
 
 

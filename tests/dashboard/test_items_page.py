@@ -76,7 +76,7 @@ def test_items_are_sorted_into_kinds() -> None:
     assert table["item_id"].tolist()[0] == "d" and table["item_id"].tolist()[-1] == "e"
     assert table.set_index("item_id").loc["a", "8"] == 0.5
     assert say_items(table, "math") == (
-        "math: 3 of 5 items are right with 0 examples, 3 with 64; 1 that were right with fewer are "
+        "Math: 3 of 5 items are right with 0 examples, 3 with 64; 1 that was right with fewer is "
         "wrong there"
     )
 

@@ -9,7 +9,8 @@ base model's score shared:
 
 Fits are generalised least squares of the volumes' mean scores; their covariance holds shared items
 and run noise (`paired.means_covariance`). Start and ceilings are linear, so they are solved for
-exactly on a grid of the few other parameters, which is refined around its best point. The
+exactly, within the score's range, on a grid of the few other parameters, which is refined around
+its best point; own ceilings also start from the shared fit, which they can only improve on. The
 difference of the two chi-squares, over the richer fit's chi-square by its degrees of freedom where
 that exceeds 1 (no family fits exactly), is compared with F(1, df of the run noise). The family
 (exponential, Weibull, Hill or power law for accuracies; rectified, which is Hill's from the
@@ -147,9 +148,8 @@ def compare_ceilings(reference: FittedJob, source: FittedJob) -> CeilingTest:
         k = 3 + family.n_shape
         if n_means - (k + 1) - 1 < 1:
             continue
-        shared, own = (problem.fit(family, own=both) for both in (False, True))
-        if shared is None or own is None:
-            continue
+        shared = problem.fit(family)
+        own = problem.fit(family, at_least=shared)
         criteria = _criterion(shared, k, n_means), _criterion(own, k + 1, n_means)
         lack_of_fit = max(own.chi_square / (n_means - k - 1), 1.0)
         gap = max(shared.chi_square - own.chi_square, 0.0) / lack_of_fit
@@ -206,8 +206,12 @@ class _Problem:
             limits=limits,
         )
 
-    def fit(self, family: _Family, *, own: bool) -> _Optimum | None:
-        """Search the grid of scale, exponent and rho, refining it around its best point."""
+    def fit(self, family: _Family, *, at_least: _Optimum | None = None) -> _Optimum:
+        """Search the grid of scale, exponent and rho, refining it around its best point.
+
+        `at_least` is the fit with a shared ceiling; given it, each source has its own.
+        """
+        own = at_least is not None
         positive = self.n[self.n > 0]
         low, high = np.log(positive.min() / 8), np.log(positive.max() * 8)
         axes = [
@@ -216,21 +220,22 @@ class _Problem:
             np.linspace(-np.log(_LARGEST_RATIO), np.log(_LARGEST_RATIO), 15),
         ]
         widths = [float(np.ptp(axis)) / max(len(axis) - 1, 1) for axis in axes]
-        best: _Optimum | None = None
-        for _ in range(_ROUNDS):
-            found = self._best_of(family, np.array(list(product(*axes))), own=own)
-            if found is not None and (best is None or found.chi_square < best.chi_square):
-                best = found
-            if best is None:
-                return None
+        best = self._best_of(family, np.array(list(product(*axes))), own=own)
+        if at_least is not None:
+            # One ceiling twice is a fit of own ceilings too.
+            nested = self._best_of(family, np.log(at_least.shape)[None], own=True)
+            best = min(best, nested, key=lambda optimum: optimum.chi_square)
+        for _ in range(_ROUNDS - 1):
             axes = [
                 centre + np.linspace(-width, width, _FINE) if width > 0 else np.array([centre])
                 for centre, width in zip(np.log(best.shape), widths, strict=True)
             ]
             widths = [width / 2 for width in widths]
+            found = self._best_of(family, np.array(list(product(*axes))), own=own)
+            best = min(best, found, key=lambda optimum: optimum.chi_square)
         return best
 
-    def _best_of(self, family: _Family, points: FloatArray, *, own: bool) -> _Optimum | None:
+    def _best_of(self, family: _Family, points: FloatArray, *, own: bool) -> _Optimum:
         """Return the best of some grid points (C, 3) of log scale, exponent and rho."""
         scale, exponent, rho = np.exp(points.T)[:, :, None]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -245,18 +250,55 @@ class _Problem:
         normal = basis @ basis.transpose(0, 2, 1)
         # A shape that is flat over the volumes leaves ceilings open; the ridge keeps it solvable.
         normal += 1e-10 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(len(columns))
-        linear = np.linalg.solve(normal, (basis @ target)[:, :, None])[:, :, 0]
-        residual = target - (linear[:, None, :] @ basis)[:, 0, :]
-        chi_square = (residual**2).sum(axis=1)
-        possible = ((linear >= self.limits[0]) & (linear <= self.limits[1])).all(axis=1)
-        if not possible.any():
-            return None
+        moment = basis @ target
+        linear = np.linalg.solve(normal, moment[:, :, None])[:, :, 0]
+        chi_square = self._chi_square(basis, linear)
+        low, high = self.limits
+        outside = ((linear < low) | (linear > high)).any(axis=1)
+        # Limits only raise chi-square: points that are no better without them needn't be solved.
+        outside &= chi_square < np.where(outside, np.inf, chi_square).min()
+        if outside.any():
+            linear[outside] = _solve_within(normal[outside], moment[outside], self.limits)
+            chi_square[outside] = self._chi_square(basis[outside], linear[outside])
+        possible = ((linear >= low) & (linear <= high)).all(axis=1)
         index = int(np.where(possible, chi_square, np.inf).argmin())
         return _Optimum(
             shape=np.exp(points[index]),
             linear=linear[index],
             chi_square=float(chi_square[index]),
         )
+
+    def _chi_square(self, basis: FloatArray, linear: FloatArray) -> FloatArray:
+        """Return chi-squares (C,) for bases (C, k, S) and linear parameters (C, k)."""
+        residual = self.whiten @ self.y - (linear[:, None, :] @ basis)[:, 0, :]
+        return np.asarray((residual**2).sum(axis=1))
+
+
+def _solve_within(
+    normal: FloatArray, moment: FloatArray, limits: tuple[float, float]
+) -> FloatArray:
+    """Return the least-squares parameters (C, k) within limits: the best of the box's faces.
+
+    Normal matrices are (C, k, k), moments (C, k). On a face some parameters sit at a limit and the
+    others are free; the optimum of a convex problem is the free optimum of one face.
+    """
+    k = moment.shape[1]
+    best = np.full(len(moment), np.inf)
+    chosen = np.zeros_like(moment)
+    edges = [limit for limit in limits if np.isfinite(limit)]
+    for face in product((None, *edges), repeat=k):
+        free = [i for i, edge in enumerate(face) if edge is None]
+        linear = np.tile([0.0 if edge is None else edge for edge in face], (len(moment), 1))
+        if free:
+            rest = moment - (normal @ linear[:, :, None])[:, :, 0]
+            block = normal[:, free][:, :, free]
+            linear[:, free] = np.linalg.solve(block, rest[:, free, None])[:, :, 0]
+        possible = ((linear >= limits[0]) & (linear <= limits[1])).all(axis=1)
+        # Chi-square but for the data's own part, which no parameter changes.
+        value = ((normal @ linear[:, :, None])[:, :, 0] * linear - 2 * moment * linear).sum(axis=1)
+        better = possible & (value < best)
+        best[better], chosen[better] = value[better], linear[better]
+    return chosen
 
 
 def _criterion(optimum: _Optimum, k: int, n_means: int) -> float:

@@ -41,9 +41,9 @@ def _read_source(
         return f"{start}: its worth in {reference} examples is not identified for any ability."
     known.sort(key=lambda pair: pair[1].estimate)
     least, most = known[0], known[-1]
-    text = f"{start} is worth {_range(least[1])} {reference} examples in {least[0].ability}"
+    text = f"{start} is worth {_range(least[1])} {reference} examples in {_name(least[0].ability)}"
     if most is not least:
-        text += f" and {_range(most[1])} in {most[0].ability}, the least and the most of "
+        text += f" and {_range(most[1])} in {_name(most[0].ability)}, the least and the most of "
         text += f"{len(known)} abilities"
     rest = len(worths) - len(known)
     return text + (f"; for {rest} more at most one bound is known." if rest else ".")
@@ -65,13 +65,15 @@ def _read_pairs(base_model: str, tau: Sequence[AbilityWorth], fdr: float) -> str
     parts = [f"{base_model}: of {len(tau)} pairs of abilities {len(helps)} help"]
     if helps:
         named = "; ".join(
-            f"one {w.source_ability} example is worth {_range(interval)} of {w.target_ability}"
+            f"one {_name(w.source_ability)} example is worth {_range(interval)} of "
+            f"{_name(w.target_ability)}"
             for w, interval in helps[:_MOST_NAMED]
         )
         parts[0] += f" ({named}{'; ...' if len(helps) > _MOST_NAMED else ''})"
     if hurts:
         named = ", ".join(
-            f"{w.source_ability} on {w.target_ability}" for w, _ in hurts[:_MOST_NAMED]
+            f"{_name(w.source_ability)} on {_name(w.target_ability)}"
+            for w, _ in hurts[:_MOST_NAMED]
         )
         parts.append(f"{len(hurts)} hurt ({named}{', ...' if len(hurts) > _MOST_NAMED else ''})")
     if unknown:
@@ -82,6 +84,10 @@ def _read_pairs(base_model: str, tau: Sequence[AbilityWorth], fdr: float) -> str
         f"{text} (Benjamini-Hochberg over {n_tests} tests, q < {fdr:g}). Worths hold all that "
         "helps, the form of answers too."
     )
+
+
+def _name(ability: str) -> str:
+    return ability.replace("_", " ")
 
 
 def _range(interval: Interval) -> str:

@@ -19,7 +19,10 @@ def read_summary(summary: JudgeSummary) -> str:
     elif summary.n_comparisons:
         parts.append("each pair was judged in one order only, so position may matter")
     if summary.n_failed:
-        parts.append(f"{summary.n_failed:,} of {summary.n_votes:,} votes failed and count nowhere")
+        parts.append(
+            f"{summary.n_failed:,} of {summary.n_votes:,} votes failed and "
+            f"{'counts' if summary.n_failed == 1 else 'count'} nowhere"
+        )
     return "; ".join(parts) + "."
 
 

@@ -144,7 +144,7 @@ def test_votes_that_all_failed_give_a_summary_without_numbers() -> None:
     summary = summarise_votes(make_votes(("i", "x", "y", np.nan, "a", "judge")), n_replicates=50)
     assert [row.win_rate for row in summary.models] == [None, None]
     assert read_summary(summary) == (
-        "No vote holds a verdict; 1 of 1 votes failed and count nowhere."
+        "No vote holds a verdict; 1 of 1 votes failed and counts nowhere."
     )
 
 
