@@ -40,9 +40,10 @@ def test_write_a_query_and_chart_it(sized_page: Page, server: str) -> None:
 
     run(page, QUERY)
     expect(page.get_by_role("heading", name="12 rows, 3 columns")).to_be_visible()
+    expect(page.get_by_role("heading", name="mean_score by ability")).to_be_visible()
     choose(page, "Horizontal", "examples")
-    choose(page, "Series", "ability")
     expect(page.get_by_role("heading", name="mean_score by examples")).to_be_visible()
+    choose(page, "Series", "ability")
     lines = page.locator(".js-plotly-plot .scatterlayer .trace")
     expect(lines).to_have_count(3)
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
@@ -71,7 +72,8 @@ def run(page: Page, query: str) -> None:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a select box."""
-    box = page.get_by_role("combobox", name=label)
-    box.click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Choose an option of a select box by keyboard."""
+    page.get_by_role("combobox", name=label).click()
+    page.keyboard.type(option)
+    expect(page.get_by_role("option", name=option, exact=True)).to_be_visible()
+    page.keyboard.press("Enter")
