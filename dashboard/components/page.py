@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,18 @@ def open_study() -> OpenStudy | None:
         n_cells=int(row["n_cells"]),
         n_scored=int(row["n_done"]),
     )
+
+
+def show_scored_study(body: Callable[[OpenStudy], None]) -> None:
+    """Show a page of a study that has scores, or what to do where there are none yet."""
+    opened = open_study()
+    if opened is None:
+        return
+    show_progress(opened.root, opened.snapshot_id, opened.study)
+    if opened.n_scored:
+        body(opened)
+    else:
+        show_no_scores(opened)
 
 
 def _choose_snapshot(workspace: Workspace, latest: str, notices: DeltaGenerator) -> str:

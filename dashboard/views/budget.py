@@ -6,24 +6,16 @@ import streamlit as st
 
 from dashboard.charts.budget import how_budget, plan_headline
 from dashboard.components.comparisons import show_how
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.components.plan import compute_plan, show_allocation, show_next_runs, show_outcome
 from dashboard.components.plan_form import ask_plan
-from dashboard.components.progress import show_progress
 from dashboard.components.text import plain
 from warehouse.errors import InputError
 
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    show_progress(opened.root, opened.snapshot_id, opened.study)
-    if opened.n_scored:
-        _show_budget(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_budget)
 
 
 def _show_budget(opened: OpenStudy) -> None:

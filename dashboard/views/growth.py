@@ -19,22 +19,14 @@ from dashboard.components.filters import (
 from dashboard.components.focus import follow_click, show_focus
 from dashboard.components.layout import is_narrow
 from dashboard.components.method import show_method
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
-from dashboard.components.progress import show_progress
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.data import load_fit
 from dashboard.state import choose_one
 
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    show_progress(opened.root, opened.snapshot_id, opened.study)
-    if opened.n_scored:
-        _show_curves(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_curves)
 
 
 def _show_curves(opened: OpenStudy) -> None:

@@ -7,20 +7,14 @@ import streamlit as st
 from dashboard.charts.items import items_figure, items_table, items_title, say_items
 from dashboard.components.figures import show_figure
 from dashboard.components.items import choose_curve, choose_item, show_item
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.components.text import plain
 from dashboard.item_data import load_curve_items, load_judged_items
 
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    if opened.n_scored:
-        _show_items(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_items)
 
 
 def _show_items(opened: OpenStudy) -> None:

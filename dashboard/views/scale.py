@@ -12,8 +12,7 @@ from dashboard.charts.tables import points_table
 from dashboard.components.comparisons import show_how, show_readings, show_table, show_too_few
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, models_of
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
-from dashboard.components.progress import show_progress
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.components.scale import choose_scale, show_equivalents, show_sizes
 from dashboard.components.text import plain
 from dashboard.data import FIT_SETTINGS, load_fit
@@ -22,14 +21,7 @@ from dashboard.page_data import load_scales
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    show_progress(opened.root, opened.snapshot_id, opened.study)
-    if opened.n_scored:
-        _show_scale(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_scale)
 
 
 def _show_scale(opened: OpenStudy) -> None:

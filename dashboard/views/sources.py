@@ -10,8 +10,7 @@ from dashboard.charts.findings import interval_note
 from dashboard.components.comparisons import show_how, show_readings, show_table, show_too_few
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, sources_of
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
-from dashboard.components.progress import show_progress
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.components.sources import choose_sources, show_balance, show_exchange
 from dashboard.components.text import plain
 from dashboard.data import load_fit
@@ -19,14 +18,7 @@ from dashboard.data import load_fit
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    show_progress(opened.root, opened.snapshot_id, opened.study)
-    if opened.n_scored:
-        _show_sources(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_sources)
 
 
 def _show_sources(opened: OpenStudy) -> None:

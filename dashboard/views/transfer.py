@@ -8,22 +8,14 @@ from dashboard.charts import transfer as charts
 from dashboard.charts import transfer_figures as figures
 from dashboard.components.comparisons import show_how, show_table
 from dashboard.components.figures import show_figure
-from dashboard.components.page import OpenStudy, open_study, show_no_scores
-from dashboard.components.progress import show_progress
+from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.components.text import plain
 from dashboard.components.transfer import MATRIX, choose_cell, choose_transfer, show_effective
 
 
 def show() -> None:
     """Lay out the page."""
-    opened = open_study()
-    if opened is None:
-        return
-    show_progress(opened.root, opened.snapshot_id, opened.study)
-    if opened.n_scored:
-        _show_transfer(opened)
-    else:
-        show_no_scores(opened)
+    show_scored_study(_show_transfer)
 
 
 def _show_transfer(opened: OpenStudy) -> None:
