@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,73 +11,30 @@ from dashboard.analysis.compare.ceilings import SharedVerdict, compare_ceilings
 from dashboard.analysis.compare.inversion import (
     GriddedCurve,
     RatioStatus,
-    curve_grid,
-    evaluate,
     judge_ratio,
     ratio_interval,
 )
-from dashboard.analysis.compare.paired import paired_difference, side_at, weaker
+from dashboard.analysis.compare.paired import weaker
 from dashboard.analysis.compare.results import (
     ExchangeRate,
-    PairStatus,
     SharedCurve,
     SourceComparison,
     SourceDifference,
     StillGrowing,
 )
+from dashboard.analysis.compare.rivals import Rivals, pair_rivals
+from dashboard.analysis.compare.source_differences import adjust_differences, source_differences
 from dashboard.analysis.compare.source_readings import read_sources
 from dashboard.analysis.curve_data import CurveData, ResponseKind
 from dashboard.analysis.likelihood import benjamini_hochberg
-from dashboard.analysis.replicated import CurveJob, FittedJob, why_no_fit
+from dashboard.analysis.replicated import CurveJob
 from dashboard.analysis.replicates import stretched_interval
-from dashboard.analysis.results import FitStatus, IntervalKind
+from dashboard.analysis.results import FitStatus
 from dashboard.analysis.settings import FitSettings
-from dashboard.analysis.shared_fits import StudyFits, share_fits
+from dashboard.analysis.shared_fits import share_fits
 from warehouse.errors import InputError
 
 DEFAULT_REFERENCE = "human"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Contender:
-    """One source's curve: how it was prepared, fitted and, where possible, evaluated."""
-
-    job: CurveJob
-    fitted: FittedJob | None
-    gridded: GriddedCurve | None
-
-    @property
-    def reason(self) -> str:
-        """Why there is no curve."""
-        if self.fitted is None:
-            return self.job.prepared.reason or "nothing could be fitted"
-        return why_no_fit(self.fitted)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rivals:
-    """Reference and source of one ability, base model and metric."""
-
-    reference: _Contender
-    source: _Contender
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Fields that name the comparison in every result."""
-        data = self.source.job.data
-        return {
-            "study": data.study,
-            "ability": data.ability,
-            "base_model": data.base_model,
-            "data_source": data.data_source,
-            "reference": self.reference.job.data.data_source,
-            "metric": data.metric,
-        }
-
-    @property
-    def sign(self) -> float:
-        """1 where higher is better, else -1."""
-        return 1.0 if self.source.job.data.higher_is_better else -1.0
 
 
 def compare_sources(
@@ -122,12 +79,12 @@ def compare_sources(
     shared: list[SharedCurve] = []
     for members in groups.values():
         rival = _reference_of(members[0].data.study, curves, reference)
-        for rivals in _rivals(members, rival, shared_fits):
-            pairs += _differences(rivals, settings)
+        for rivals in pair_rivals(members, rival, shared_fits):
+            pairs += source_differences(rivals, settings)
             rates += _exchange_rates(rivals, settings)
             growing.append(_still_growing(rivals, settings))
             shared.append(_shared_curve(rivals))
-    pairs = _adjust_pairs(pairs, settings)
+    pairs = adjust_differences(pairs, settings)
     shared = _adjust_shared(shared, settings)
     return SourceComparison(
         pairs=tuple(pairs),
@@ -155,141 +112,10 @@ def _reference_of(study: str, curves: Sequence[CurveData], asked: str | None) ->
     return DEFAULT_REFERENCE if DEFAULT_REFERENCE in sources else min(sources)
 
 
-def _rivals(members: Sequence[CurveJob], reference: str, shared: StudyFits) -> list[_Rivals]:
-    """Fit the sources of one ability, base model and metric and pair them with the reference."""
-    by_source = {job.data.data_source: job for job in members}
-    if reference not in by_source or len(by_source) < 2:
-        return []
-    fitted = {source: shared.fit(job) for source, job in by_source.items()}
-    volumes = [v for item in fitted.values() if item is not None for v in item.runs.volumes]
-    fourths = [item.runs.volumes[-1] / 4 for item in fitted.values() if item is not None]
-    grid = curve_grid(volumes, fourths) if volumes else np.empty(0)
-    contenders = {
-        source: _Contender(
-            job=job,
-            fitted=(item := fitted[source]),
-            gridded=evaluate(item, grid) if item is not None and item.fitted else None,
-        )
-        for source, job in by_source.items()
-    }
-    return [
-        _Rivals(reference=contenders[reference], source=contenders[source])
-        for source in sorted(by_source)
-        if source != reference
-    ]
-
-
-# ---------------------------------------------------------------------------------- differences
-
-
-def _differences(rivals: _Rivals, settings: FitSettings) -> list[SourceDifference]:
-    """Return observed differences at every common volume but 0, where both are the base model."""
-    first, second = rivals.reference.job.data, rivals.source.job.data
-    if first.x_kind != second.x_kind:
-        return [
-            _without_volume(
-                rivals,
-                PairStatus.DIFFERENT_AXES,
-                f"volumes of {first.data_source} are {first.x_kind} examples, those of "
-                f"{second.data_source} {second.x_kind} ones; compare them with --x total",
-            )
-        ]
-    a, b = rivals.reference.fitted, rivals.source.fitted
-    if a is None or b is None:
-        reason = rivals.reference.reason if a is None else rivals.source.reason
-        return [_without_volume(rivals, PairStatus.NO_COMMON_VOLUME, reason)]
-    common = [float(v) for v in a.runs.volumes if v > 0 and v in b.runs.volumes]
-    if not common:
-        return [
-            _without_volume(
-                rivals, PairStatus.NO_COMMON_VOLUME, "the two sources share no training volume"
-            )
-        ]
-    return [_difference(rivals, a, b, volume, settings) for volume in common]
-
-
-def _without_volume(rivals: _Rivals, status: PairStatus, reason: str) -> SourceDifference:
-    """Return a pair that has no observed difference."""
-    data = rivals.source.job.data
-    return SourceDifference(
-        **rivals.keys,
-        n_params=data.n_params,
-        higher_is_better=data.higher_is_better,
-        x_kind=data.x_kind,
-        out_of_domain=data.out_of_domain,
-        n_examples=np.nan,
-        n_runs_reference=0,
-        n_runs=0,
-        score_reference=np.nan,
-        score=np.nan,
-        difference=None,
-        stderr=None,
-        p_value=None,
-        q_value=None,
-        n_tests=0,
-        better=None,
-        significant=False,
-        status=status,
-        reason=reason,
-    )
-
-
-def _difference(
-    rivals: _Rivals, a: FittedJob, b: FittedJob, volume: float, settings: FitSettings
-) -> SourceDifference:
-    """Compare the observed means at one common volume."""
-    left, right = side_at(a, volume), side_at(b, volume)
-    assert left is not None  # `volume` is one of the runs' own
-    assert right is not None
-    better = rivals.sign * (left.mean - right.mean)
-    names = rivals.keys
-    result = replace(
-        _without_volume(rivals, PairStatus.OK, ""),
-        n_examples=volume,
-        n_runs_reference=left.n_runs,
-        n_runs=right.n_runs,
-        score_reference=left.mean,
-        score=right.mean,
-        better=None if better == 0 else names["reference" if better > 0 else "data_source"],
-        reason=None,
-    )
-    if any(item.kind is IntervalKind.RESIDUAL and not item.fitted for item in (a, b)):
-        return replace(
-            result,
-            status=PairStatus.NO_NOISE,
-            reason="neither items, standard errors, repeated seeds nor a fitted curve tell how "
-            "much such scores vary",
-        )
-    limit = 1.0 if a.runs.response is ResponseKind.ACCURACY else np.inf
-    found = paired_difference(left, right, settings.level, limit)
-    return replace(result, difference=found.interval, stderr=found.stderr, p_value=found.p_value)
-
-
-def _adjust_pairs(
-    pairs: Sequence[SourceDifference], settings: FitSettings
-) -> list[SourceDifference]:
-    """Adjust p-values over all differences of a study and metric."""
-    result = list(pairs)
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, pair in enumerate(pairs):
-        if pair.p_value is not None:
-            groups.setdefault((pair.study, pair.metric), []).append(index)
-    for members in groups.values():
-        p_values = np.array([pairs[i].p_value for i in members], dtype=float)
-        for i, q_value in zip(members, benjamini_hochberg(p_values), strict=True):
-            result[i] = replace(
-                pairs[i],
-                q_value=float(q_value),
-                n_tests=len(members),
-                significant=bool(q_value < settings.fdr),
-            )
-    return result
-
-
 # --------------------------------------------------------------------------------- exchange rates
 
 
-def _exchange_rates(rivals: _Rivals, settings: FitSettings) -> list[ExchangeRate]:
+def _exchange_rates(rivals: Rivals, settings: FitSettings) -> list[ExchangeRate]:
     """Return what one example of the reference is worth, at each of its volumes."""
     a, b = rivals.reference.gridded, rivals.source.gridded
     if a is None or b is None:
@@ -303,7 +129,7 @@ def _exchange_rates(rivals: _Rivals, settings: FitSettings) -> list[ExchangeRate
 
 
 def _exchange_rate(
-    rivals: _Rivals, a: GriddedCurve, b: GriddedCurve, volume: float, settings: FitSettings
+    rivals: Rivals, a: GriddedCurve, b: GriddedCurve, volume: float, settings: FitSettings
 ) -> ExchangeRate:
     """Return the rate at one volume of the reference, by inverting the source's curve.
 
@@ -344,7 +170,7 @@ def _exchange_rate(
     )
 
 
-def _no_rate(rivals: _Rivals, volume: float, status: RatioStatus, reason: str) -> ExchangeRate:
+def _no_rate(rivals: Rivals, volume: float, status: RatioStatus, reason: str) -> ExchangeRate:
     """Return an exchange rate that can't be had."""
     return ExchangeRate(
         **rivals.keys,
@@ -361,7 +187,7 @@ def _no_rate(rivals: _Rivals, volume: float, status: RatioStatus, reason: str) -
 # ------------------------------------------------------------------------- growth and ceilings
 
 
-def _still_growing(rivals: _Rivals, settings: FitSettings) -> StillGrowing:
+def _still_growing(rivals: Rivals, settings: FitSettings) -> StillGrowing:
     """Return the gains over the last x4 of data."""
     a, b = rivals.reference.gridded, rivals.source.gridded
     empty = StillGrowing(
@@ -394,7 +220,7 @@ def _still_growing(rivals: _Rivals, settings: FitSettings) -> StillGrowing:
     )
 
 
-def _shared_curve(rivals: _Rivals) -> SharedCurve:
+def _shared_curve(rivals: Rivals) -> SharedCurve:
     """Test whether one curve with one exchange rate serves both sources."""
     a, b = rivals.reference.fitted, rivals.source.fitted
     empty = SharedCurve(
