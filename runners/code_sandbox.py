@@ -69,6 +69,9 @@ print(json.dumps(held))
 
 Kind = Literal["bubblewrap", "unshare"]
 
+# The tighter one first.
+_TOOLS: tuple[tuple[Kind, str], ...] = (("bubblewrap", "bwrap"), ("unshare", "unshare"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -147,9 +150,9 @@ def _environment() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def find_sandbox() -> Kind | None:
     """Return the kind of sandbox that works on this machine, tried out; None if none does."""
-    for kind, tool in (("bubblewrap", "bwrap"), ("unshare", "unshare")):
-        if shutil.which(tool) and is_tight(kind):  # type: ignore[arg-type]
-            return kind  # type: ignore[return-value]
+    for kind, tool in _TOOLS:
+        if shutil.which(tool) and is_tight(kind):
+            return kind
     return None
 
 
