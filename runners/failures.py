@@ -16,7 +16,11 @@ _SURROUNDINGS = re.compile(r"connection (closed|reset|refused)|NCCL|CUDA error|g
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether an error is a lack of memory, on a GPU or the host."""
-    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return bool(_NO_MEMORY.search(str(error)))
 
 
 def describe_failure(error: Exception, stage: str) -> Event:
