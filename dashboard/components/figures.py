@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType
@@ -22,6 +23,8 @@ from dashboard.state import page_link
 _CONFIG = {"displayModeBar": False}
 # Figures that are kept for all sessions; one of ten panels takes half a megabyte.
 _KEPT = 64
+# What reaches the browser within its first frames is drawn all at once, the slowest last.
+_FRAMES_SECONDS = 0.06
 
 
 def keep_figure(
@@ -66,6 +69,7 @@ def show_figure(
     table: Callable[[], pd.DataFrame],
     selectable: bool = False,
     wide: bool = True,
+    leads: bool = False,
 ) -> list[dict[str, Any]]:
     """Draw a figure between its title and its note; offer downloads and a link under it.
 
@@ -87,6 +91,9 @@ def show_figure(
     wide : bool
         Whether the figure needs a desk's width, so that it scrolls sideways on a phone; False for
         one that was drawn for the screen's width (`dashboard.components.layout.is_narrow`).
+    leads : bool
+        Whether it answers the page's question: the rest of the page then waits until the browser
+        is drawing it.
 
     Returns
     -------
@@ -115,6 +122,8 @@ def show_figure(
         for line in filter(None, texts.note.split("\n")):
             st.caption(plain(line))
     _show_takeaways(figure, name, table)
+    if leads:
+        time.sleep(_FRAMES_SECONDS)
     # Without a selection it is the place of the chart that comes back.
     return list(shown.selection.points) if isinstance(shown, dict) else []
 

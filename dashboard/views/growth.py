@@ -71,6 +71,7 @@ def _show_curves(opened: OpenStudy) -> None:
         table=lambda: points_table(curves),
         selectable=True,
         wide=False,
+        leads=True,
     )
     follow_click(marks, [trace.meta for trace in figure.data])
     show_focus(opened, curves, metric=metric, x=x, measure=measure)

@@ -70,6 +70,7 @@ def _show_findings(opened: OpenStudy) -> None:
         name="gains",
         alt=headline(ordered),
         table=lambda: gains_table(ordered),
+        leads=True,
     )
     st.subheader("Findings")
     st.dataframe(finding_rows(ordered), hide_index=True, height="content", column_config=_COLUMNS)

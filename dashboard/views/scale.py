@@ -45,6 +45,7 @@ def _show_scale(opened: OpenStudy) -> None:
         name="best-base-model",
         alt=charts.scale_headline(view),
         table=lambda: figures.scores_table(view),
+        leads=True,
     )
     show_table(figures.best_table(view))
     show_readings([reading.text for reading in view.readings])

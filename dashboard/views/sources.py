@@ -46,6 +46,7 @@ def _show_sources(opened: OpenStudy) -> None:
         name="source-differences",
         alt=charts.sources_headline(view),
         table=lambda: figures.differences_table(view),
+        leads=True,
     )
     show_table(figures.verdicts_table(view))
     st.markdown(plain(charts.ceilings_sentence(view)))
