@@ -86,6 +86,7 @@ def show_allocation(opened: OpenStudy, request: PlanRequest, found: Recommendati
         name="allocation",
         alt=title,
         table=lambda: charts.allocation_table(found),
+        wide=False,
     )
     _show_grid(opened, found)
     for warning in found.warnings:
@@ -139,6 +140,7 @@ def show_outcome(opened: OpenStudy, request: PlanRequest, found: Recommendation)
             name="frontier",
             alt=frontier,
             table=lambda: charts.frontier_table(found),
+            wide=False,
         )
 
 

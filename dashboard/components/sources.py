@@ -74,6 +74,7 @@ def show_exchange(view: SourceView, note: str) -> None:
         name="still-growing",
         alt=growing,
         table=lambda: figures.growing_table(view),
+        wide=False,
     )
 
 

@@ -47,6 +47,7 @@ def _show_sources(opened: OpenStudy) -> None:
         alt=charts.sources_headline(view),
         table=lambda: figures.differences_table(view),
         leads=True,
+        wide=False,
     )
     show_table(figures.verdicts_table(view))
     st.markdown(plain(charts.ceilings_sentence(view)))
