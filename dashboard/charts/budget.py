@@ -77,7 +77,9 @@ def allocation_title(cells: Sequence[AllocatedCell]) -> str:
     first = max(by_source, key=lambda name: by_source[name])
     most = max(by_ability, key=lambda name: by_ability[name])
     none = sum(1 for count in by_ability.values() if not count)
-    text = f"{by_source[first] / total:.0%} {first} data; most goes to {name_ability(most)}"
+    text = f"{'Most' if len(by_ability) > 1 else 'All'} goes to {name_ability(most)}"
+    if len(by_source) > 1:
+        text = f"{by_source[first] / total:.0%} {first} data; {text[0].lower()}{text[1:]}"
     return text + (f", nothing to {say_count(none, 'ability', 'abilities')}" if none else "")
 
 

@@ -55,6 +55,7 @@ def show_votes(opened: OpenStudy) -> None:
         listed.dropna(axis=1, how="all"),
         hide_index=True,
         height=320,
+        column_config={name: name.replace("_", " ") for name in listed},
         key=f"votes_{kind.name}",
         on_select="rerun",
         selection_mode="single-row",
