@@ -105,10 +105,13 @@ def say_tick(volume: float) -> str:
 
 
 def volume_axis_layout(
-    axis: VolumeAxis, *, show_labels: bool, wide: bool = False
+    axis: VolumeAxis, *, show_labels: bool, wide: bool = False, small: bool = False
 ) -> dict[str, object]:
-    """Return the Plotly axis for `axis`; a `wide` figure has room for more ticks than a panel."""
-    shown = _thin(axis, 0.012 if wide else 0.035)
+    """Return the Plotly axis for `axis`.
+
+    A `wide` figure has room for more ticks than a panel, a `small` panel for fewer.
+    """
+    shown = _thin(axis, 0.012 if wide else 0.055 if small else 0.035)
     return {
         "range": list(axis.limits),
         "tickvals": [float(axis.position(volume)) for volume in shown],

@@ -109,7 +109,8 @@ def allocation_figure(
         bargap=0.28,
         bargroupgap=0.06,
         xaxis={
-            "range": [0, 1.12 * max(largest, 1)],
+            # Room for the longest figure beyond its bar.
+            "range": [0, (1 + 0.04 * len(f"{largest:,}")) * max(largest, 1)],
             "tickformat": ",d",
             "nticks": 6,
             "title": {"text": "Examples", "font": {"size": SMALL_SIZE}, "standoff": 6},
@@ -142,7 +143,7 @@ def allocation_figure(
 
 
 def expected_figure(
-    found: Recommendation, response: ResponseKind, *, title: str, note: str
+    found: Recommendation, response: ResponseKind, *, title: str, note: str, narrow: bool = False
 ) -> go.Figure:
     """Draw each ability's expected score under the plan, beside no data and the uniform plan."""
     series = plan_named_series([_PLAN, _UNIFORM, "no data"])
@@ -166,6 +167,7 @@ def expected_figure(
         subtitle=f"Expected score of {found.base_model} on held-out questions, with interval",
         note=note,
         text_heading="This plan",
+        narrow=narrow,
     )
 
 
@@ -228,7 +230,8 @@ def frontier_figure(
         xaxis={
             "type": "log",
             "tickvals": budgets,
-            "ticktext": [f"{budget:,.0f}" for budget in budgets],
+            "ticktext": [_say_budget(budget) for budget in budgets],
+            "tickangle": 0,
             "title": {"text": f"Budget ({unit})", "font": {"size": SMALL_SIZE}, "standoff": 6},
             "gridcolor": FAINT,
             "tickfont": {"size": SMALL_SIZE - 1},
@@ -256,6 +259,14 @@ def frontier_figure(
 
 
 # --- Parts ------------------------------------------------------------------------------------
+
+
+def _say_budget(budget: float) -> str:
+    """Return a tick's text: "2,560", "410k", "1.64M"."""
+    for limit, factor, unit in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if budget >= limit:
+            return f"{budget / factor:.3g}{unit}"
+    return f"{budget:,.0f}"
 
 
 def _bar_text(cell: AllocatedCell) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dashboard.analysis.transfer.results import TransferCell
 
 # Means must not pass for findings: the page Scale tests what this only sums up.
-_UNTESTED = "(plain means; the Scale page tests them)"
+_UNTESTED = "(plain means; the comparison of base models tests them)"
 
 _MAX_MODELS = 5
 

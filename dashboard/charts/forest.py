@@ -26,8 +26,13 @@ from dashboard.charts.style import (
 
 _ROW_HEIGHT = 24
 _MARK_HEIGHT = 13
+# In narrow figures a row's name and text stand over its marks.
+_NAME_HEIGHT = 17
+_NARROW_CHARACTERS = 52
+# Names of references nearer to an end of the axis than this share of it don't stand centred.
+_EDGE = 0.15
 _HEAD_ROOM = 22
-_NAME_CHARACTERS = 28
+_NAME_CHARACTERS = 34
 _ARROW = 9
 # Lettering of 12 pixels is about this wide a character.
 _PIXELS_PER_CHARACTER = 6.4
@@ -116,6 +121,7 @@ def forest_figure(
     subtitle: str,
     note: str,
     text_heading: str = "",
+    narrow: bool = False,
 ) -> go.Figure:
     """Draw rows of estimates with intervals.
 
@@ -131,21 +137,31 @@ def forest_figure(
         The finding; measure and unit; source and uncertainty.
     text_heading : str
         What the rows' texts are.
+    narrow : bool
+        Whether names and texts stand over the marks instead of beside them, for one column of a
+        paper.
     """
     low, high = _limits(rows, axis)
-    tops, height = _place(rows)
+    headed = narrow and bool(text_heading) and any(row.text for row in rows)
+    head = _HEAD_ROOM + _NAME_HEIGHT * headed
+    tops, height = _place(rows, head, narrow=narrow)
     figure = go.Figure()
     for value, name in axis.references:
         if low <= value <= high:
-            _add_reference(figure, value, name, height, axis)
+            _add_reference(figure, value, name, (head, height), axis, (low, high))
     if len(series) > 1:
         _add_legend(figure, series)
     for row, top in zip(rows, tops, strict=True):
-        _add_row(figure, row, top, series, (low, high))
+        _add_row(figure, row, top + _NAME_HEIGHT * narrow, series, (low, high))
     widest = max((len(row.text) for row in rows), default=0)
     names = [shorten(row.name, _NAME_CHARACTERS) for row in rows]
+    left = 12 + _ARROW + round(7.2 * max(len(name) for name in names))
     right = 14 + round(_PIXELS_PER_CHARACTER * max(widest, len(text_heading) if widest else 0))
-    _add_texts(figure, rows, tops, text_heading)
+    if narrow:
+        left = right = 14
+        _add_names(figure, rows, names, tops, text_heading if headed else "")
+    else:
+        _add_texts(figure, rows, tops, text_heading)
     spread = (math.log10(low), math.log10(high)) if axis.log else (low, high)
     figure.update_layout(
         xaxis={
@@ -164,6 +180,7 @@ def forest_figure(
             "tickvals": [top + _row_height(row) / 2 for row, top in zip(rows, tops, strict=True)],
             "ticktext": [escape(name) for name in names],
             "tickfont": {"size": PANEL_TITLE_SIZE},
+            "showticklabels": not narrow,
             # Room for the arrow of an open end.
             "ticklabelstandoff": _ARROW,
             "showgrid": False,
@@ -175,7 +192,7 @@ def forest_figure(
         title=title,
         subtitle=subtitle,
         note=note,
-        left=12 + _ARROW + round(7.2 * max(len(name) for name in names)),
+        left=left,
         right=right,
         axis_room=50,
         legend=len(series) > 1,
@@ -192,18 +209,18 @@ def ratio_ticks(low: float, high: float) -> list[float]:
 
 
 def _row_height(row: Row) -> float:
-    """Return a row's height in pixels."""
+    """Return a row's height in pixels, without a name over it."""
     return _ROW_HEIGHT + _MARK_HEIGHT * max(0, len(row.marks) - 1)
 
 
-def _place(rows: Sequence[Row]) -> tuple[list[float], float]:
+def _place(rows: Sequence[Row], head: float, *, narrow: bool) -> tuple[list[float], float]:
     """Return each row's top and the height of all, in pixels from the top."""
-    tops, top = [], float(_HEAD_ROOM)
+    tops, top = [], float(head)
     for before, row in zip([None, *rows], rows, strict=False):
         if row.apart and before is not None and not before.apart:
             top += _ROW_HEIGHT / 2
         tops.append(top)
-        top += _row_height(row)
+        top += _row_height(row) + _NAME_HEIGHT * narrow
     return tops, top + 4
 
 
@@ -223,12 +240,23 @@ def _limits(rows: Sequence[Row], axis: Axis) -> tuple[float, float]:
     return (low - room, high + room)
 
 
-def _add_reference(figure: go.Figure, value: float, name: str, height: float, axis: Axis) -> None:
-    """Draw a value that all rows are read against."""
+def _add_reference(
+    figure: go.Figure,
+    value: float,
+    name: str,
+    ends: tuple[float, float],
+    axis: Axis,
+    limits: tuple[float, float],
+) -> None:
+    """Draw a value that all rows are read against; its name stays within the plot."""
+    low, at, high = (
+        np.log10([limits[0], value, limits[1]]) if axis.log else (limits[0], value, limits[1])
+    )
+    share = (at - low) / (high - low)
     figure.add_trace(
         go.Scatter(
             x=[value, value],
-            y=[_HEAD_ROOM - 4, height],
+            y=[ends[0] - 4, ends[1]],
             mode="lines",
             name="reference",
             line={"color": GREY, "width": 1},
@@ -241,8 +269,9 @@ def _add_reference(figure: go.Figure, value: float, name: str, height: float, ax
         name="reference",
         font={"size": SMALL_SIZE - 1, "color": GREY},
         # Plotly places annotations on a logarithmic axis by exponent.
-        x=math.log10(value) if axis.log else value,
-        y=0,
+        x=at,
+        xanchor="left" if share < _EDGE else "right" if share > 1 - _EDGE else "center",
+        y=ends[0] - _HEAD_ROOM,
         yanchor="top",
         showarrow=False,
     )
@@ -323,6 +352,36 @@ def _add_legend(figure: go.Figure, series: Mapping[str, Series]) -> None:
                 marker={"symbol": style.symbol, "size": 9, "color": style.colour},
                 showlegend=True,
             )
+        )
+
+
+def _add_names(
+    figure: go.Figure,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    tops: Sequence[float],
+    heading: str,
+) -> None:
+    """Write each row's name over its marks at the left, and its text at the right."""
+    written = [(0, f"<b>{escape(name)}</b>", top) for name, top in zip(names, tops, strict=True)]
+    written += [
+        (1, escape(shorten(row.text, _NARROW_CHARACTERS - len(name))), top)
+        for row, name, top in zip(rows, names, tops, strict=True)
+        if row.text
+    ]
+    if heading:
+        written.append((1, f"<b>{escape(heading)}</b>", -3.0))
+    for x, said, top in written:
+        figure.add_annotation(
+            text=said,
+            name="row text",
+            font={"size": SMALL_SIZE - x},
+            xref="paper",
+            x=x,
+            xanchor="right" if x else "left",
+            xshift=_ARROW if x else -_ARROW,
+            y=top + _NAME_HEIGHT / 2 + 3,
+            showarrow=False,
         )
 
 

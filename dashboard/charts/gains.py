@@ -32,10 +32,15 @@ from dashboard.charts.wording import (
 
 _ROW_HEIGHT = 25
 _HEAD_ROOM = 24
+_HEADING_CHARACTERS = 38
 # Paper fractions of the three columns: scores, gains, pace.
-_SCORES = (0.0, 0.36)
-_GAINS = (0.39, 0.70)
-_PACE = (0.83, 1.0)
+_SCORES = (0.0, 0.34)
+_GAINS = (0.37, 0.65)
+_PACE = (0.81, 1.0)
+# In narrow figures the third column stands over the other two, with the name.
+_NARROW_ROW_HEIGHT = 40
+_NARROW_SCORES = (0.0, 0.46)
+_NARROW_GAINS = (0.56, 1.0)
 
 
 def sort_by_gain(curves: Sequence[CurveFit]) -> list[CurveFit]:
@@ -51,7 +56,9 @@ def sort_by_gain(curves: Sequence[CurveFit]) -> list[CurveFit]:
     )
 
 
-def gains_figure(curves: Sequence[CurveFit], *, title: str, note: str) -> go.Figure:
+def gains_figure(
+    curves: Sequence[CurveFit], *, title: str, note: str, narrow: bool = False
+) -> go.Figure:
     """Draw one row an ability: first and last score, gain with interval, label, pace.
 
     Parameters
@@ -62,6 +69,8 @@ def gains_figure(curves: Sequence[CurveFit], *, title: str, note: str) -> go.Fig
         The finding.
     note : str
         Source and uncertainty, written under the figure.
+    narrow : bool
+        Whether names, labels and paces stand over the marks, for one column of a paper.
     """
     ordered = sort_by_gain(curves)
     n_inside = sum(not curve.out_of_domain for curve in ordered)
@@ -72,9 +81,13 @@ def gains_figure(curves: Sequence[CurveFit], *, title: str, note: str) -> go.Fig
     figure = go.Figure()
     _add_scores(figure, ordered, rows)
     _add_gains(figure, ordered, rows)
-    _add_paces(figure, ordered, rows)
-    height = round(_ROW_HEIGHT * (1 - float(rows[-1])) + _HEAD_ROOM)
-    _lay_out(figure, ordered, rows, height)
+    row_height = _NARROW_ROW_HEIGHT if narrow else _ROW_HEIGHT
+    height = round(row_height * (1 - float(rows[-1])) + _HEAD_ROOM)
+    _lay_out(figure, ordered, rows, row_height, narrow=narrow)
+    if narrow:
+        _add_names(figure, ordered, rows)
+    else:
+        _add_paces(figure, ordered, rows)
     model, source = ordered[0].base_model, ordered[0].data_source
     what = "Loss" if ordered[0].response is ResponseKind.LOSS else "Scores"
     frame = Frame(
@@ -82,7 +95,7 @@ def gains_figure(curves: Sequence[CurveFit], *, title: str, note: str) -> go.Fig
         subtitle=f"{what} of {model} on held-out questions, fine-tuned on {source} data; pace: "
         "examples until half of the gain is reached",
         note=note,
-        left=8 + round(7.2 * max(len(_row_name(curve)) for curve in ordered)),
+        left=14 if narrow else 8 + round(7.2 * max(len(_row_name(curve)) for curve in ordered)),
         right=16,
         axis_room=34,
     )
@@ -93,10 +106,18 @@ def _row_name(curve: CurveFit) -> str:
     return shorten(name_ability(curve.ability), 28)
 
 
-def _lay_out(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray, height: int) -> None:
-    """Set the axes of the three columns and write their headings."""
+def _lay_out(
+    figure: go.Figure,
+    ordered: Sequence[CurveFit],
+    rows: np.ndarray,
+    row_height: int,
+    *,
+    narrow: bool,
+) -> None:
+    """Set the axes of the columns and write their headings."""
     percent = ordered[0].response is ResponseKind.ACCURACY
-    top = 0.5 + _HEAD_ROOM / _ROW_HEIGHT
+    top = 0.5 + _HEAD_ROOM / row_height
+    scores, gains = (_NARROW_SCORES, _NARROW_GAINS) if narrow else (_SCORES, _GAINS)
     y_axis = {
         "range": [float(rows[-1]) - 0.5, top],
         "showgrid": False,
@@ -107,33 +128,38 @@ def _lay_out(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray, h
         "zeroline": False,
         "gridcolor": FAINT,
         "tickfont": {"size": SMALL_SIZE - 1},
-        "nticks": 6,
+        "nticks": 4 if narrow else 6,
         "showline": False,
     }
     figure.update_layout(
         xaxis={
             **x_axis,
-            "domain": _SCORES,
+            "domain": scores,
             "tickformat": ".0%" if percent else "~g",
             **({"range": [-0.03, 1.03]} if percent else {}),
         },
-        xaxis2={**x_axis, "domain": _GAINS, "anchor": "y"},
+        xaxis2={**x_axis, "domain": gains, "anchor": "y"},
         yaxis={
             **y_axis,
             "tickvals": rows,
             "ticktext": [escape(_row_name(curve)) for curve in ordered],
             "tickfont": {"size": PANEL_TITLE_SIZE},
+            "showticklabels": not narrow,
             "fixedrange": True,
         },
     )
     start = say_start(ordered)
     largest = max(float(np.max(curve.points.n_examples, initial=0)) for curve in ordered[:1])
     unit = " (points)" if percent else ""
-    for x, text, anchor in (
-        (_SCORES[0], f"Score at {start} (○) and {say_examples(largest)} examples (●)", "left"),
-        (_GAINS[0], f"Gain{unit} with interval", "left"),
-        (_PACE[0], "Pace (examples)", "left"),
-    ):
+    ends = f"Score at {start} (○) and {say_examples(largest)} examples (●)"
+    columns = [
+        (scores[0], ends if len(ends) <= _HEADING_CHARACTERS else "Score: first ○, last ●"),
+        (gains[0], f"Gain{unit} with interval"),
+        (_PACE[0], "Pace (examples)"),
+    ]
+    if narrow:
+        columns = [(scores[0], "Score: first ○, last ●"), (gains[0], f"Gain{unit}")]
+    for x, text in columns:
         figure.add_annotation(
             text=f"<b>{escape(text)}</b>",
             name="column",
@@ -141,7 +167,7 @@ def _lay_out(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray, h
             xref="paper",
             yref="paper",
             x=x,
-            xanchor=anchor,
+            xanchor="left",
             y=1,
             yanchor="top",
             showarrow=False,
@@ -248,6 +274,30 @@ def _add_gains(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray)
                 showlegend=False,
             )
         )
+
+
+def _add_names(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray) -> None:
+    """Write each row's name over its marks at the left, label and pace at the right."""
+    for curve, row in zip(ordered, rows, strict=True):
+        style = LABEL_STYLES[curve.label]
+        said = f'<span style="color:{style.colour}">{style.glyph}</span> {LABEL_WORDS[curve.label]}'
+        if curve.half_gain_examples is not None:
+            said += f", half by {escape(say_pace(curve))}"
+        for text, x, anchor in (
+            (f"<b>{escape(_row_name(curve))}</b>", 0.0, "left"),
+            (said, 1.0, "right"),
+        ):
+            figure.add_annotation(
+                text=text,
+                name="row text",
+                font={"size": SMALL_SIZE - (x > 0)},
+                xref="paper",
+                yref="y",
+                x=x,
+                xanchor=anchor,
+                y=row + 0.38,
+                showarrow=False,
+            )
 
 
 def _add_paces(figure: go.Figure, ordered: Sequence[CurveFit], rows: np.ndarray) -> None:

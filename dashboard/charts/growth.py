@@ -59,6 +59,7 @@ def growth_figure(
     title: str,
     note: str,
     n_columns: int = 5,
+    small: bool = False,
 ) -> go.Figure:
     """Draw growth curves, one panel an ability, in the order in which abilities first appear.
 
@@ -75,6 +76,8 @@ def growth_figure(
         Source and uncertainty, written under the figure.
     n_columns : int, >= 1
         Panels in a row.
+    small : bool
+        Whether panels are so narrow, as on paper, that they take fewer ticks.
     """
     groups = plan_groups(curves)
     series = plan_series(curves)
@@ -85,12 +88,12 @@ def growth_figure(
     for group, group_slots in zip(groups, slots, strict=True):
         for slot in group_slots:
             below = any(other.x == slot.x and other.y < slot.y for other in group_slots)
-            layout |= _plan_axes(group, slot, labels=not below)
+            layout |= _plan_axes(group, slot, labels=not below, small=small)
             layout["shapes"] += break_mark(group.axis, slot.xref, slot.yref)
     figure = go.Figure(layout=layout)
     for group, group_slots in zip(groups, slots, strict=True):
         for panel, slot in zip(group.panels, group_slots, strict=True):
-            add_panel(figure, panel, group.axis, slot, series, group.limits)
+            add_panel(figure, panel, group.axis, slot, series, group.limits, small=small)
         if group.heading:
             _add_heading(figure, group.heading, group_slots[0])
     if len(series) > 1:
@@ -216,10 +219,10 @@ def _plan_slots(groups: Sequence[Group], n_columns: int) -> tuple[list[list[Slot
     return slots, height
 
 
-def _plan_axes(group: Group, slot: Slot, *, labels: bool) -> dict[str, object]:
+def _plan_axes(group: Group, slot: Slot, *, labels: bool, small: bool) -> dict[str, object]:
     """Return a panel's axes by their names in the layout."""
     suffix = "" if slot.number == 1 else str(slot.number)
-    x_axis = volume_axis_layout(group.axis, show_labels=labels)
+    x_axis = volume_axis_layout(group.axis, show_labels=labels, small=small)
     y_axis = score_axis_layout(group.limits, percent=group.percent, show_labels=slot.left)
     return {
         f"xaxis{suffix}": {**x_axis, "domain": slot.x, "anchor": slot.yref},

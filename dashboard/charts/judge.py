@@ -34,7 +34,9 @@ class VoteKind(StrEnum):
     DISPUTED = "voters differ"
 
 
-def win_rate_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figure | None:
+def win_rate_figure(
+    summary: JudgeSummary, *, title: str, note: str, narrow: bool = False
+) -> go.Figure | None:
     """Draw win rates, plain and length-controlled; None if no pair was compared."""
     rows = [
         Row(name=row.model, marks=marks, text=_share_text(row))
@@ -53,10 +55,13 @@ def win_rate_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figur
         subtitle=f"Share of pairs won against {against}, clustered by item",
         note=note,
         text_heading="win rate",
+        narrow=narrow,
     )
 
 
-def rating_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figure | None:
+def rating_figure(
+    summary: JudgeSummary, *, title: str, note: str, narrow: bool = False
+) -> go.Figure | None:
     """Draw Bradley-Terry ratings; None if there are none."""
     rows = [
         Row(
@@ -78,6 +83,7 @@ def rating_figure(summary: JudgeSummary, *, title: str, note: str) -> go.Figure 
         subtitle="Bradley-Terry ratings: a difference of 1 wins 73% of pairs",
         note=note,
         text_heading="rating",
+        narrow=narrow,
     )
 
 

@@ -19,9 +19,11 @@ from dashboard.charts.style import (
 )
 
 _CELL_HEIGHT = 30
+_NARROW_CELL_HEIGHT = 20
 _GROUP_GAP = 0.4
 _HEAD_ROOM = 0.8
 _NAME_CHARACTERS = 22
+_NARROW_CHARACTERS = 17
 # Vermilion for harm, blue for help; between them grey that suits a light and a dark page.
 _SCALE = [
     [0.0, "rgba(213, 94, 0, 1)"],
@@ -70,6 +72,7 @@ def matrix_figure(
     row_heading: str,
     signed: bool = True,
     selected: tuple[str, str] | None = None,
+    narrow: bool = False,
 ) -> go.Figure:
     """Draw squares in the order in which rows first appear.
 
@@ -91,7 +94,10 @@ def matrix_figure(
         Whether values below 0 are among them; the colour bar starts at 0 otherwise.
     selected : (str, str), optional
         Row and column to point out.
+    narrow : bool
+        Whether cells are small, for one column of a paper; their texts are then a character or two.
     """
+    n_characters = _NARROW_CHARACTERS if narrow else _NAME_CHARACTERS
     rows = list(dict.fromkeys(square.row for square in squares))
     places = _places([names for _, names in column_groups])
     figure = go.Figure()
@@ -105,7 +111,7 @@ def matrix_figure(
         xaxis={
             "range": [-0.5, max(places.values()) + 0.5],
             "tickvals": list(places.values()),
-            "ticktext": [escape(shorten(_name(name), _NAME_CHARACTERS)) for name in places],
+            "ticktext": [escape(shorten(_name(name), n_characters)) for name in places],
             "tickangle": -40,
             "tickfont": {"size": SMALL_SIZE},
             "showgrid": False,
@@ -115,8 +121,8 @@ def matrix_figure(
         yaxis={
             "range": [len(rows) - 0.5, -0.5 - _HEAD_ROOM],
             "tickvals": list(range(len(rows))),
-            "ticktext": [escape(shorten(_name(row), _NAME_CHARACTERS)) for row in rows],
-            "tickfont": {"size": PANEL_TITLE_SIZE},
+            "ticktext": [escape(shorten(_name(row), n_characters)) for row in rows],
+            "tickfont": {"size": SMALL_SIZE if narrow else PANEL_TITLE_SIZE},
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -135,16 +141,17 @@ def matrix_figure(
         y=-0.5 - _HEAD_ROOM / 2,
         showarrow=False,
     )
-    widest = max(len(shorten(_name(row), _NAME_CHARACTERS)) for row in (*rows, row_heading))
+    widest = max(len(shorten(_name(row), n_characters)) for row in (*rows, row_heading))
+    height = _NARROW_CELL_HEIGHT if narrow else _CELL_HEIGHT
     frame = Frame(
         title=title,
         subtitle=subtitle,
         note=note,
-        left=14 + round(7.2 * widest),
-        right=64,
-        axis_room=20 + round(4.6 * max(len(shorten(_name(n), _NAME_CHARACTERS)) for n in places)),
+        left=14 + round((6.4 if narrow else 7.2) * widest),
+        right=52 if narrow else 64,
+        axis_room=20 + round(4.6 * max(len(shorten(_name(n), n_characters)) for n in places)),
     )
-    return apply_frame(figure, frame, round(_CELL_HEIGHT * (len(rows) + _HEAD_ROOM)))
+    return apply_frame(figure, frame, round(height * (len(rows) + _HEAD_ROOM)))
 
 
 def _name(name: str) -> str:

@@ -69,15 +69,20 @@ def add_panel(
     slot: Slot,
     series: dict[tuple[str, str], Series],
     limits: tuple[float, float],
+    *,
+    small: bool = False,
 ) -> None:
-    """Draw one ability's curves between two scores; a run beyond them stands at the edge."""
+    """Draw one ability's curves between two scores; a run beyond them stands at the edge.
+
+    A `small` panel has no room for the unit of the gain.
+    """
     add_chance(figure, panel, axis, slot)
     missing = [curve for curve in panel if not is_drawn(curve)]
     for curve in filter(is_drawn, panel):
         add_curve(figure, curve, axis, slot, series[curve.base_model, curve.data_source])
     for curve in panel:
         style = series[curve.base_model, curve.data_source]
-        add_points(figure, curve, axis, slot, style, limits)
+        add_points(figure, curve, axis, slot, style, limits, say_outside=len(panel) == 1)
     for curve in missing[:1]:
         # The table of tests has the whole reason; a panel holds its first clause.
         reason = (curve.reason or STATUS_WORDS[curve.status]).split(";")[0]
@@ -94,7 +99,7 @@ def add_panel(
         )
     figure.add_annotation(
         text=f"<b>{escape(shorten(name_ability(panel[0].ability), 24))}</b><br>"
-        + _mark(panel, series),
+        + _mark(panel, series, small=small),
         name="panel title",
         font={"size": PANEL_TITLE_SIZE},
         xref=f"{slot.xref} domain",
@@ -109,14 +114,15 @@ def add_panel(
     )
 
 
-def _mark(panel: Sequence[CurveFit], series: dict[tuple[str, str], Series]) -> str:
+def _mark(panel: Sequence[CurveFit], series: dict[tuple[str, str], Series], *, small: bool) -> str:
     """Return a panel's second title line: the label in words, or one mark a curve."""
     if len(panel) == 1:
         curve = panel[0]
         style = LABEL_STYLES[curve.label]
         text = f'<span style="color:{style.colour}">{style.glyph}</span> {LABEL_WORDS[curve.label]}'
         if curve.gain is not None:
-            text += f", {say_gain(curve.gain.estimate, curve.response)}"
+            gain = say_gain(curve.gain.estimate, curve.response)
+            text += f", {gain.partition(' ')[0] if small else gain}"
         return f'<span style="font-size:{SMALL_SIZE}px">{text}</span>'
     marks = (
         f'<span style="color:{series[c.base_model, c.data_source].colour}">'
@@ -201,10 +207,13 @@ def add_points(
     slot: Slot,
     style: Series,
     limits: tuple[float, float],
+    *,
+    say_outside: bool = True,
 ) -> None:
     """Draw a curve's runs: a small mark each with its error bar, a large one for their mean.
 
-    A run beyond the limits, such as the base model's loss, stands at the edge with its score.
+    A run beyond the limits, such as the base model's loss, stands at the edge, with its score
+    unless several curves' would stand there (`say_outside`).
     """
     points = curve.points
     known = np.isfinite(points.score) & np.isfinite(points.n_examples)
@@ -224,7 +233,7 @@ def add_points(
             go.Scatter(
                 x=x[outside],
                 y=np.where(above, limits[1], limits[0])[outside],
-                mode="markers+text",
+                mode="markers+text" if say_outside else "markers",
                 name="off the scale",
                 showlegend=False,
                 cliponaxis=False,

@@ -30,7 +30,7 @@ from dashboard.charts.wording import (
 # --- Figures ----------------------------------------------------------------------------------
 
 
-def best_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
+def best_figure(view: ScaleView, *, title: str, note: str, narrow: bool = False) -> go.Figure:
     """Draw every model's expected score at the target, one row an ability.
 
     Parameters
@@ -43,7 +43,7 @@ def best_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
         Source and uncertainty.
     """
     if len(view.abilities) == 1:
-        return _ranking_figure(view, title=title, note=note)
+        return _ranking_figure(view, title=title, note=note, narrow=narrow)
     shown = list(dict.fromkeys(curve.base_model for curve in view.curves))
     by_key = {(score.ability, score.base_model): score for score in view.scores}
     names = {model: name_model(model, _size(view, model)) for model in shown}
@@ -69,10 +69,11 @@ def best_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
         f"{'per ability ' if _own(view) else ''}of {view.source} data, with interval",
         note=note,
         text_heading="P(best)",
+        narrow=narrow,
     )
 
 
-def _ranking_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
+def _ranking_figure(view: ScaleView, *, title: str, note: str, narrow: bool = False) -> go.Figure:
     """Draw the models of the only ability, the best on top."""
     (ability,) = view.abilities
     ordered = sorted(view.scores, key=lambda s: (s.rank is None, s.rank or 0, s.base_model))
@@ -97,10 +98,13 @@ def _ranking_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
         + ("" if ordered[0].higher_is_better else " (lower is better)"),
         note=note,
         text_heading="P(best)",
+        narrow=narrow,
     )
 
 
-def equivalents_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
+def equivalents_figure(
+    view: ScaleView, *, title: str, note: str, narrow: bool = False
+) -> go.Figure:
     """Draw how many examples on a smaller model one on a larger is worth, one row an ability."""
     chosen = final_equivalents(view)
     pairs = list(dict.fromkeys((e.base_model, e.larger) for e in chosen))
@@ -130,7 +134,8 @@ def equivalents_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
             Row(
                 name=name_ability(ability),
                 marks=tuple(marks),
-                text="; ".join(said),
+                # Two ratios do not fit beside a name in one column.
+                text="" if narrow and len(said) > 1 else "; ".join(said),
                 apart=ability in view.exams,
             )
         )
@@ -147,6 +152,7 @@ def equivalents_figure(view: ScaleView, *, title: str, note: str) -> go.Figure:
         "larger, at the largest volume of the larger",
         note=note,
         text_heading="Worth, in order of the legend" if len(pairs) > 1 else "Worth",
+        narrow=narrow,
     )
 
 

@@ -39,6 +39,11 @@ _TICK_ROOM = 24
 _GAP = 0.025
 _MOST_VOLUMES = 5
 _LAW_POINTS = 40
+# A small panel is some twenty characters wide; the table of laws says it at length.
+_NO_LAW_WORDS = {
+    FitStatus.AT_BOUND: "no law (at a bound)",
+    FitStatus.ITERATION_CAP: "no law (no optimum)",
+}
 
 
 def sizes_figure(
@@ -283,7 +288,7 @@ def _add_title(figure: go.Figure, slot: Slot, ability: str, law: JointFit | None
     """Write the ability's name, and under it the exponents or why there are none."""
     said = "no joint law"
     if law is not None:
-        said = STATUS_WORDS[law.status]
+        said = _NO_LAW_WORDS.get(law.status, STATUS_WORDS[law.status])
         if has_lines(law):
             said = f"N^\N{MINUS SIGN}{law.params['alpha']:.2f}, n^\N{MINUS SIGN}"
             said += f"{law.params['beta']:.2f}"

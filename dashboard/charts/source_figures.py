@@ -27,7 +27,9 @@ from dashboard.charts.wording import (
 # --- Figures ----------------------------------------------------------------------------------
 
 
-def difference_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
+def difference_figure(
+    view: SourceView, *, title: str, note: str, narrow: bool = False
+) -> go.Figure:
     """Draw the difference between two sources with its interval, one row an ability."""
     rows = []
     for pair in view.pairs:
@@ -54,10 +56,11 @@ def difference_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
         f"{_say_at(view)} of {view.base_model}, paired by question (right: {better})",
         note=note,
         text_heading="Corrected",
+        narrow=narrow,
     )
 
 
-def rates_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
+def rates_figure(view: SourceView, *, title: str, note: str, narrow: bool = False) -> go.Figure:
     """Draw how many examples of the source one of the reference is worth, one row an ability."""
     rows = []
     for pair in view.pairs:
@@ -78,10 +81,11 @@ def rates_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
         f"{_say_at(view)} of {view.reference} data on {view.base_model}",
         note=note,
         text_heading="Exchange rate [interval]",
+        narrow=narrow,
     )
 
 
-def growing_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
+def growing_figure(view: SourceView, *, title: str, note: str, narrow: bool = False) -> go.Figure:
     """Draw both sources' gains over the last fourfold of data, one row an ability."""
     names = (view.reference, view.source)
     rows = []
@@ -109,10 +113,11 @@ def growing_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
         subtitle=f"Gain of {view.base_model} from a quarter of the largest volume to the largest, "
         "of each source's own curve",
         note=note,
+        narrow=narrow,
     )
 
 
-def balance_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
+def balance_figure(view: SourceView, *, title: str, note: str, narrow: bool = False) -> go.Figure:
     """Draw what share of each source's training examples every ability has."""
     rows = [
         Row(
@@ -139,6 +144,7 @@ def balance_figure(view: SourceView, *, title: str, note: str) -> go.Figure:
         title=title,
         subtitle="Share of each source's training examples by ability, over all of its runs",
         note=note,
+        narrow=narrow,
     )
 
 

@@ -51,6 +51,7 @@ def transfer_figure(
     title: str,
     note: str,
     selected: tuple[str, str] | None = None,
+    narrow: bool = False,
 ) -> go.Figure:
     """Draw sources by targets, out-of-domain targets apart.
 
@@ -64,6 +65,8 @@ def transfer_figure(
         The finding; source and uncertainty.
     selected : (str, str), optional
         Source and target to point out.
+    narrow : bool
+        Whether cells hold signs instead of numbers, for one column of a paper.
     """
     cells = comparison.cells
     percent = all(cell.response is ResponseKind.ACCURACY for cell in cells)
@@ -80,7 +83,7 @@ def transfer_figure(
         (TransferDesign.LEAVE_ONE_OUT, BEYOND): "of leaving it out, relative to the others",
     }[first.design, mode]
     return matrix_figure(
-        [_square(cell, mode, factor) for cell in cells],
+        [_square(cell, mode, factor, narrow=narrow) for cell in cells],
         column_groups=[(heading, names) for heading, names in groups if names],
         # An ability's own data would drown the rest: the colours are those of the others.
         limit=factor * max((abs(value) for value in values), default=0.1) or 0.1,
@@ -91,6 +94,7 @@ def transfer_figure(
         note=note,
         row_heading="Trained on" if first.design is TransferDesign.SINGLE_ABILITY else "Left out",
         selected=selected,
+        narrow=narrow,
     )
 
 
@@ -99,11 +103,13 @@ def matrix_table(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame([_cell_row(cell) for cell in comparison.cells])
 
 
-def _square(cell: TransferCell, mode: str, factor: float) -> Square:
+def _square(cell: TransferCell, mode: str, factor: float, *, narrow: bool) -> Square:
     """Return one cell of the drawn matrix."""
     value = value_of(cell, mode)
     glyph = _VERDICT_GLYPHS.get(cell.verdict, "") if cell.verdict else ""
     text = "–" if value is None else f"{glyph}{say_signed(factor * value, whole=factor > 1)}"
+    if narrow and value is not None:
+        text = glyph.strip() or text[0]
     lines = [escape(line) for line in cell_sentences(cell)]
     return Square(
         row=cell.source_ability,
@@ -209,11 +215,15 @@ def _runs_row(
 # --- Effective data ---------------------------------------------------------------------------
 
 
-def tau_figure(effective: EffectiveFit, *, title: str, note: str) -> go.Figure:
+def tau_figure(
+    effective: EffectiveFit, *, title: str, note: str, narrow: bool = False
+) -> go.Figure:
     """Draw what an example of another ability is worth, in examples of the target's own."""
     targets = list(dict.fromkeys(worth.target_ability for worth in effective.tau))
     return matrix_figure(
-        sorted((_tau_square(worth) for worth in effective.tau), key=lambda one: one.row),
+        sorted(
+            (_tau_square(worth, narrow=narrow) for worth in effective.tau), key=lambda one: one.row
+        ),
         column_groups=[("Worth to", targets)],
         limit=1.0,
         unit="worth",
@@ -223,6 +233,7 @@ def tau_figure(effective: EffectiveFit, *, title: str, note: str) -> go.Figure:
         note=note,
         row_heading="One example of",
         signed=False,
+        narrow=narrow,
     )
 
 
@@ -278,7 +289,7 @@ def mirrors_table(result: TransferResult) -> pd.DataFrame:
     )
 
 
-def _tau_square(worth: AbilityWorth) -> Square:
+def _tau_square(worth: AbilityWorth, *, narrow: bool) -> Square:
     """Return one worth as a cell."""
     text, value = "?", None
     if worth.tau is not None:
@@ -292,6 +303,8 @@ def _tau_square(worth: AbilityWorth) -> Square:
             points = round(100 * abs(worth.shift.estimate))
             text = f"▼{points}" if points else "0"
     sure = worth.q_value is not None and worth.q_value < 0.05
+    if narrow:
+        text = text[0] if text[0] in "▼≥≤?" else ""
     lines = [
         f"<b>{escape(name_ability(worth.source_ability))} for "
         f"{escape(name_ability(worth.target_ability))}</b>",

@@ -8,10 +8,13 @@ from dashboard.commands import app as app_command
 from dashboard.commands import bench as bench_command
 from dashboard.commands.budget import design_power, recommend, suggest_next
 from dashboard.commands.compare import compare_app
+from dashboard.commands.export import export_figures
+from dashboard.commands.export_report import export_report, export_tables
 from dashboard.commands.fit import fit
 from dashboard.commands.judge import judge_summary
 from dashboard.commands.mixtures import mixtures
 from dashboard.commands.transfer import transfer
+from warehouse.commands.export import export_app
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +27,10 @@ def register(app: typer.Typer) -> None:
     app.command("suggest-next")(suggest_next)
     app.command("design-power")(design_power)
     app.command("dashboard")(app_command.dashboard)
+    # Into the warehouse's group, which knows nothing of figures and tables.
+    export_app.command("figures")(export_figures)
+    export_app.command("tables")(export_tables)
+    export_app.command("report")(export_report)
 
 
 def register_judge(judge: typer.Typer) -> None:

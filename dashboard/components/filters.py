@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.analysis import CurveFit
+from dashboard.charts.selection import REFERENCE_SOURCE as REFERENCE_SOURCE
+from dashboard.charts.selection import models_of as models_of
+from dashboard.charts.selection import select_curves as select_curves
+from dashboard.charts.selection import sources_of as sources_of
 from dashboard.charts.wording import VOLUME_WORDS
 from dashboard.components.page import OpenStudy
 from dashboard.data import load_ability_scores, load_cells
@@ -14,7 +18,6 @@ from dashboard.measure_evidence import MEASURES, SCORE, has_parses
 from dashboard.state import choose_many, choose_one
 
 PRIMARY = "primary"
-REFERENCE_SOURCE = "human"
 
 
 def choose_metric(opened: OpenStudy) -> str | None:
@@ -56,17 +59,6 @@ def choose_measure(opened: OpenStudy) -> str:
     )
 
 
-def models_of(curves: Sequence[CurveFit]) -> list[str]:
-    """Return base models, largest first."""
-    sizes = {curve.base_model: curve.n_params or 0 for curve in curves}
-    return sorted(sizes, key=lambda model: (-sizes[model], model))
-
-
-def sources_of(curves: Sequence[CurveFit]) -> list[str]:
-    """Return data sources, the reference first."""
-    return sorted({c.data_source for c in curves}, key=lambda s: (s != REFERENCE_SOURCE, s))
-
-
 def choose_reference(curves: Sequence[CurveFit]) -> tuple[str, str]:
     """Show the choice of one base model and one data source; return both."""
     left, right = st.columns(2)
@@ -89,11 +81,3 @@ def choose_others(
         others = [name for name in sources_of(curves) if name != source]
         sources = choose_many("more_sources", "Compare with sources", others)
     return [model, *models], [source, *sources]
-
-
-def select_curves(
-    curves: Sequence[CurveFit], models: Sequence[str], sources: Sequence[str]
-) -> list[CurveFit]:
-    """Return the curves of some base models and sources, in the order of both."""
-    wanted = [c for c in curves if c.base_model in models and c.data_source in sources]
-    return sorted(wanted, key=lambda c: (models.index(c.base_model), sources.index(c.data_source)))

@@ -12,7 +12,7 @@ import asyncio
 import atexit
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.style import EXPORT_WIDTH, suit_print
+from dashboard.export.paper import PrintedFigure
+from dashboard.export.sheet import Sheet
 from warehouse.errors import WorkError
 
 _TIMEOUT_SECONDS = 60.0
@@ -31,6 +33,10 @@ NO_BROWSER = (
     "PNG, SVG and PDF need Chromium or Chrome, and none was found; install one (Debian, Ubuntu: "
     "apt-get install chromium), or set BROWSER_PATH to it. HTML and CSV work without."
 )
+
+
+PLOTLY_FILE = "plotly.min.js"
+"""Script that HTML figures at print size look for beside them."""
 
 
 class FigureFormat(StrEnum):
@@ -90,6 +96,47 @@ def render_figure(
     return _BROWSER.draw(printed, file_format, width, timeout_seconds)
 
 
+def render_print(
+    printed: PrintedFigure,
+    formats: Sequence[FigureFormat],
+    *,
+    dpi: float = 300,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+) -> dict[FigureFormat, bytes]:
+    """Return a figure at print size, as the bytes of one file a format.
+
+    Plotly draws once; print and picture are made from its drawing. HTML looks for `plotly.min.js`
+    beside it, so that a folder of figures holds that once (`plotly_script`).
+
+    Parameters
+    ----------
+    printed : PrintedFigure
+        From `dashboard.export.paper.suit_paper`.
+    dpi : float
+        Dots an inch of the PNG, > 0.
+
+    Raises
+    ------
+    WorkError
+        As `render_figure`.
+    """
+    files: dict[FigureFormat, bytes] = {}
+    if FigureFormat.HTML in formats:
+        page = printed.figure.to_html(include_plotlyjs="directory", full_html=True)
+        files[FigureFormat.HTML] = str(page).encode()
+    drawn = [one for one in formats if one is not FigureFormat.HTML]
+    if drawn:
+        files |= _BROWSER.draw_print(printed, drawn, dpi, timeout_seconds)
+    return files
+
+
+def plotly_script() -> str:
+    """Return the content of `PLOTLY_FILE`."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
 def find_browser() -> str | None:
     """Return the path of the browser that would draw; None without one."""
     from choreographer.browsers.chromium import Chromium
@@ -111,31 +158,53 @@ class _Browser:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._kaleido: Any = None
+        self._sheet: Sheet | None = None
 
     def draw(
         self, figure: go.Figure, file_format: FigureFormat, width: int, timeout_seconds: float
     ) -> bytes:
         """Return a picture."""
-        from choreographer.errors import ChromeNotFoundError
-
         options = {
             "format": file_format.value,
             "width": width,
             "height": figure.layout.height or round(width * 0.6),
             "scale": _PIXELS_PER_POINT if file_format is FigureFormat.PNG else 1,
         }
+        picture: bytes = self._ask(
+            lambda: self._draw(figure, options), file_format.value.upper(), timeout_seconds
+        )
+        return picture
+
+    def draw_print(
+        self,
+        printed: PrintedFigure,
+        formats: Sequence[FigureFormat],
+        dpi: float,
+        timeout_seconds: float,
+    ) -> dict[FigureFormat, bytes]:
+        """Return a drawing, and what is asked for of its print and picture."""
+        files: dict[FigureFormat, bytes] = self._ask(
+            lambda: self._draw_print(printed, formats, dpi), "figure", timeout_seconds
+        )
+        return files
+
+    def _ask(
+        self, make: Callable[[], Coroutine[Any, Any, Any]], what: str, timeout_seconds: float
+    ) -> Any:
+        """Run one job at a time; whatever fails becomes a sentence and a fresh browser."""
+        from choreographer.errors import ChromeNotFoundError
+
         with self._lock:
             try:
-                picture: bytes = self._run(lambda: self._draw(figure, options), timeout_seconds)
-                return picture
+                return self._run(make, timeout_seconds)
             except ChromeNotFoundError as error:
                 self._stop()
                 raise WorkError(NO_BROWSER) from error
             except (TimeoutError, FutureTimeoutError) as error:
                 self._stop()
                 raise WorkError(
-                    f"The browser drew no {file_format.value.upper()} within "
-                    f"{timeout_seconds:g} seconds; try again, or take HTML, which needs none."
+                    f"The browser drew no {what} within {timeout_seconds:g} seconds; try again, "
+                    "or take HTML, which needs none."
                 ) from error
             except Exception as error:
                 # Whatever the browser died of, the next picture gets a fresh one.
@@ -157,13 +226,38 @@ class _Browser:
         picture: bytes = await self._kaleido.calc_fig(figure, opts=options)
         return picture
 
+    async def _draw_print(
+        self, printed: PrintedFigure, formats: Sequence[FigureFormat], dpi: float
+    ) -> dict[FigureFormat, bytes]:
+        """Draw as SVG, then print and photograph the drawing in a tab of its own."""
+        layout = printed.figure.layout
+        options = {
+            "format": FigureFormat.SVG.value,
+            "width": layout.width,
+            "height": layout.height,
+            "scale": printed.scale,
+        }
+        svg = await self._draw(printed.figure, options)
+        files = {FigureFormat.SVG: svg} if FigureFormat.SVG in formats else {}
+        if not {FigureFormat.PDF, FigureFormat.PNG} & set(formats):
+            return files
+        if self._sheet is None:
+            self._sheet = Sheet(await self._kaleido.create_tab())
+        width, height = layout.width * printed.scale, layout.height * printed.scale
+        await self._sheet.show(svg)
+        if FigureFormat.PDF in formats:
+            files[FigureFormat.PDF] = await self._sheet.print_pdf(width, height)
+        if FigureFormat.PNG in formats:
+            files[FigureFormat.PNG] = await self._sheet.take_png(width, height, dpi)
+        return files
+
     def stop(self) -> None:
         """Stop the browser and its loop."""
         with self._lock:
             self._stop()
 
     def _stop(self) -> None:
-        browser, self._kaleido = self._kaleido, None
+        browser, self._kaleido, self._sheet = self._kaleido, None, None
         if self._loop is None:
             return
         if browser is not None:
