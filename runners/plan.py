@@ -12,9 +12,10 @@ from runners.base_models import BaseModel, resolve_base_model
 from runners.forecast import forecast_seconds, planned_hardware
 from runners.gc_pause import no_garbage_collection
 from runners.grid import Cell, GridContext, expand_grid, short_hash
-from runners.grid_spec import GridSpec, JudgeSpec, load_grid
+from runners.grid_spec import GridSpec, load_grid
 from runners.hardware import Hardware
 from runners.job import Job, ReplySettings
+from runners.judge_spec import JudgeSpec
 from runners.sft_data import (
     ExpectedData,
     StudyData,

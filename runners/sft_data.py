@@ -241,7 +241,7 @@ def read_provenance(folder: Path) -> str | None:
 
 
 def dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Path:
-    """Return a dataset's folder; the demonstration's is generated into `data_root`, once."""
+    """Return a dataset's folder; a generator's is written into `data_root`, once."""
     if spec.folder is not None:
         folder = Path(spec.folder)
         folder = folder if folder.is_absolute() else grid_folder / folder
@@ -250,23 +250,28 @@ def dataset_folder(spec: DatasetSpec, grid_folder: Path, data_root: Path) -> Pat
                 f"dataset.folder: there is no folder {folder}; put the data there or correct it."
             )
         return folder
-    version = _generator_version()
-    folder = data_root / f"demo-{version}-seed{spec.seed}"
+    generator = spec.generator or "demo"
+    version = _generator_version(generator)
+    folder = data_root / f"{generator}-{version}-seed{spec.seed}"
     if not (folder / MANIFEST_FILE).is_file():
         from runners.demo_data import write_demo_data
+        from runners.plain_data import write_plain_data
 
         shutil.rmtree(folder, ignore_errors=True)
-        write_demo_data(folder, seed=spec.seed)
-        manifest = {"generator": "demo", "version": version, "seed": spec.seed}
+        write = {"demo": write_demo_data, "plain": write_plain_data}[generator]
+        write(folder, seed=spec.seed)
+        manifest = {"generator": generator, "version": version, "seed": spec.seed}
         # The manifest comes last: its presence means that the folder is complete.
         write_atomically(folder / MANIFEST_FILE, partial(_write_text, text=json.dumps(manifest)))
     return folder
 
 
-def _generator_version() -> str:
-    """Hash what the demonstration's data is made from, so that a change makes new data."""
+def _generator_version(generator: str) -> str:
+    """Hash what a generator's data is made from, so that a change makes new data."""
     here = Path(__file__).parent
-    parts = sorted([*here.glob("demo_*.py"), *here.glob("ladder/teacher_answers*")])
+    own = "ladder/teacher_answers*" if generator == "demo" else "plain_*"
+    # Plain data is written by the demonstration's code too.
+    parts = sorted([*here.glob("demo_*.py"), *here.glob(own)])
     return short_hash([hashlib.sha256(path.read_bytes()).hexdigest() for path in parts])
 
 

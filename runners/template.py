@@ -54,8 +54,9 @@ class Template:
     Attributes
     ----------
     name : str
-        "doit" (the paper's special tokens), "chatml" (models tuned for chat such as SmolLM2) or
-        "model" (the tokenizer's own chat template, see `model_template`).
+        "doit" (the paper's special tokens), "chatml" (models tuned for chat such as SmolLM2),
+        "gemma" (Gemma 2 and 3) or "model" (the tokenizer's own chat template, see
+        `model_template`).
     user_prefix, user_suffix, assistant_prefix : str
         Text that is never a target.
     end : str
@@ -175,6 +176,16 @@ TEMPLATES = {
             assistant_prefix="<|im_start|>assistant\n",
             end="<|im_end|>",
             assistant_suffix="\n",
+        ),
+        # Tokens that Gemma's vocabulary has for turns; its models were trained with <bos> first.
+        Template(
+            name="gemma",
+            user_prefix="<start_of_turn>user\n",
+            user_suffix="<end_of_turn>\n",
+            assistant_prefix="<start_of_turn>model\n",
+            end="<end_of_turn>",
+            assistant_suffix="\n",
+            start="<bos>",
         ),
     )
 }

@@ -330,10 +330,16 @@ def _load(
     folder: Path, job: Job, *, sharded: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     dtype = _DTYPES[job.training.dtype if job.training else job.cell.training["dtype"]]
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:
+        # Libraries say what is wrong with a file, but not with which.
+        error.add_note(f"the model in {folder} does not load")
+        raise
     if torch.cuda.is_available() and not sharded:
         model = model.to(torch.device("cuda", int(os.environ["LOCAL_RANK"])))
-    return model.eval(), AutoTokenizer.from_pretrained(folder)
+    return model.eval(), tokenizer
 
 
 def main() -> None:

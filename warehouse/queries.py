@@ -104,6 +104,11 @@ def load_compositions(conn: duckdb.DuckDBPyConnection, *, study: Filter = None) 
     return _frame(conn, "compositions", {"study": _values(study)})
 
 
+def load_imports(conn: duckdb.DuckDBPyConnection, *, study: Filter = None) -> pd.DataFrame:
+    """Read `dim_import`: one row per import, with its files, options and citation as JSON."""
+    return _frame(conn, "imports", {"study": _values(study)})
+
+
 def load_training_log(conn: duckdb.DuckDBPyConnection, *, cell_id: str) -> pd.DataFrame:
     """Read `fact_training_log` of one cell: one row per attempt x step."""
     return _frame(conn, "training_log", {"cell_id": cell_id})
@@ -112,6 +117,11 @@ def load_training_log(conn: duckdb.DuckDBPyConnection, *, cell_id: str) -> pd.Da
 def load_flagged(conn: duckdb.DuckDBPyConnection, *, study: str) -> pd.DataFrame:
     """Count a study's test items that training data may give away: one row per ability."""
     return _frame(conn, "flagged", {"study": study})
+
+
+def load_flagged_items(conn: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Read study and item_id of all test items that training data may give away."""
+    return _frame(conn, "flagged_items", {})
 
 
 def load_item_texts(conn: duckdb.DuckDBPyConnection, *, ability: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from warehouse.workspace import DEFAULT_WORKSPACE
 if TYPE_CHECKING:
     from dashboard.analysis import CurveFit, Interval
     from dashboard.analysis.joint.results import JointFit
+    from dashboard.fit_store import ItemLoader
 
 _PLAIN_WIDTH = 120
 """Columns of a table that goes to a file or a pipe."""
@@ -47,6 +48,10 @@ def fit(
     include_base: Annotated[
         bool, typer.Option("--include-base", help="Let loss curves include the base model.")
     ] = False,
+    without_flagged: Annotated[
+        bool,
+        typer.Option("--without-flagged", help="Leave out the test items that data check flagged."),
+    ] = False,
     joint: Annotated[
         bool, typer.Option("--joint", help="Also fit E + A/N^alpha + B/n^beta over model sizes.")
     ] = False,
@@ -60,10 +65,11 @@ def fit(
     """
     import contextlib
     import json
+    from functools import partial
 
     from dashboard.analysis import FitSettings
     from dashboard.analysis.serialise import curve_document, to_plain
-    from dashboard.evidence import load_curves, load_items
+    from dashboard.evidence import leave_out_flagged, load_curves, load_items
     from dashboard.fit_store import fit_joint_or_load, fit_or_load
     from warehouse.connection import latest_snapshot, open_latest
     from warehouse.workspace import open_workspace
@@ -89,24 +95,31 @@ def fit(
         ]
 
     with contextlib.closing(open_latest(snapshot.path)) as conn:
-        curves = load_curves(conn, studies=study, metrics=metric, x=x, with_items=False)
+        curves = load_curves(conn, studies=study, metrics=metric, x=x, with_items=without_flagged)
+        add_items: ItemLoader | None = partial(load_items, conn)
+        if without_flagged:
+            curves, add_items = leave_out_flagged(conn, curves), None
         _check_filters(curves, wanted)
         if curves:
             print(f"Fitting growth curves ({len(curves)}) ...", file=sys.stderr)
-        fitted = fit_or_load(
-            place, curves, settings, load_items=lambda needed: load_items(conn, needed)
-        )
+        fitted = fit_or_load(place, curves, settings, load_items=add_items)
     fits = selected(fitted.curves)
     laws: Sequence[JointFit] | None = None
     if joint:
         laws = fit_joint_or_load(place, selected(curves), settings)
     if json_output:
-        document = {"snapshot": snapshot.id, "curves": [curve_document(item) for item in fits]}
+        document = {
+            "snapshot": snapshot.id,
+            "without_flagged": without_flagged,
+            "curves": [curve_document(item) for item in fits],
+        }
         if laws is not None:
             document["joint"] = to_plain(laws)
         print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_table(fits, laws)
+    if without_flagged:
+        print("Without the test items that data check flagged (docs/data.md).")
 
 
 def _check_filters(curves: Sequence[Any], wanted: dict[str, list[str] | None]) -> None:

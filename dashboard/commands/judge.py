@@ -230,13 +230,14 @@ def _print_bias(console: Any, summary: JudgeSummary) -> None:
 
 def _table(title: str, left: list[str], right: list[str]) -> Any:
     """Return an empty table with left- and right-aligned columns."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for heading in left:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=12)
     for heading in right:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     return table
 
 

@@ -141,6 +141,8 @@ def judge_calibrate(
         writer.land()
         outcome = run.run()
     _ingest(place)
+    for reason, count in outcome.failures.most_common(5):
+        print(f"Votes that failed: {count:,}: {reason}.", file=sys.stderr)
     if outcome.stopped is not None:
         raise WorkError(outcome.stopped)
     # The statistics of votes are the dashboard's, which no runner imports.

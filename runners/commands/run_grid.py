@@ -94,9 +94,11 @@ def run_grid(
     show_outcome(plan, progress, json_output=json_output)
     if progress.failures or (plan.failed and not retry_failed):
         first = progress.failures[0] if progress.failures else None
+        left = progress.n_total - progress.n_done - len(progress.failures)
         raise WorkError(
             f"{count(len(progress.failures) or len(plan.failed), 'cell')} failed"
             + (f", first {first.label} while {first.stage}: {first.reason}" if first else "")
+            + (f"; --fail-fast left {count(left, 'cell')} undone" if fail_fast and left else "")
             + "; python cli.py status lists them, --retry-failed tries them again."
         )
 

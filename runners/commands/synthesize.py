@@ -12,6 +12,7 @@ import typer
 from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from runners.synthesize.forecast import Forecast
     from runners.synthesize.making import AbilityReport
     from runners.synthesize.run import Synthesis
     from runners.synthesize.teachers import Teacher
@@ -75,6 +76,9 @@ def synthesize(
     workspace: Annotated[
         Path, typer.Option(help="Where a teacher that has to be converted is kept.")
     ] = DEFAULT_WORKSPACE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Forecast calls and cost, ask nobody.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Have a teacher write synthetic data for a grid: answers, or instructions and answers.
@@ -82,6 +86,7 @@ def synthesize(
     Example: python cli.py synthesize --teacher smollm2-135m --seeds data/curated/full --n 40 \
 --out data/synthetic/smollm2 --evaluation data/curated/test
     """
+    from runners.synthesize.forecast import forecast_synthesis
     from runners.synthesize.run import WORK_FOLDER, read_evaluation, read_seeds
     from runners.synthesize.run import synthesize as make
     from runners.synthesize.spec import Mode, SynthesisSpec
@@ -118,10 +123,18 @@ def synthesize(
             prices=(prompt_price, completion_price),
             max_cost=max_cost,
             log=out / WORK_FOLDER,
+            offline=dry_run,
         )
+    forecast = forecast_synthesis(spec, chosen, items, out, evaluation=exam)
+    _show_forecast(forecast, max_cost)
+    if dry_run:
+        if json_output:
+            print(json.dumps({"forecast": forecast.document(), "folder": str(out)}))
+        return
     result = make(spec, chosen, items, out, evaluation=exam, on_progress=_show_progress)
     if json_output:
-        print(json.dumps(result.document() | {"folder": str(out), "is_new": result.is_new}))
+        more = {"folder": str(out), "is_new": result.is_new, "forecast": forecast.document()}
+        print(json.dumps(result.document() | more))
         return
     _show_result(result, compared=exam is not None)
 
@@ -147,6 +160,7 @@ def _endpoint_teacher(
     prices: tuple[float | None, float | None],
     max_cost: float | None,
     log: Path,
+    offline: bool,
 ) -> Teacher:
     """Connect to an endpoint; what earlier runs spent counts towards the cap."""
     from runners.judge.chat import Endpoint
@@ -172,8 +186,34 @@ def _endpoint_teacher(
         prices=known,
         concurrency=concurrency,
     )
-    budget = Budget(max_cost, spent=ReplyLog(log / REPLIES_FILE).cost)
-    return EndpointTeacher(ChatClient(where, budget=budget))
+    budget = Budget(max_cost, spent=ReplyLog(log / REPLIES_FILE, read_only=True).cost)
+    return EndpointTeacher(ChatClient(where, budget=budget, offline=offline))
+
+
+def _show_forecast(forecast: Forecast, max_cost: float | None) -> None:
+    """Say what is to come, and whether the cap may end it early."""
+    calls = forecast.estimate
+    print(f"Replies kept: {forecast.n_kept:,}; calls to make: {calls.n_calls:,}", file=sys.stderr)
+    if not calls.n_calls:
+        return
+    more = forecast.n_calls_at_most - calls.n_calls
+    cost = (
+        "unknown without prices"
+        if calls.cost is None
+        else f"about {calls.cost:.4g}, at most {calls.cost_at_most:.4g}"
+    )
+    print(
+        (f"  up to {more:,} more for replies that can't be used\n" if more else "")
+        + f"  tokens: prompts about {calls.n_prompt_tokens:,}, replies at most "
+        f"{calls.n_completion_tokens_at_most:,}\n  cost: {cost}",
+        file=sys.stderr,
+    )
+    if max_cost is not None and calls.cost is not None and calls.cost > max_cost - forecast.spent:
+        print(
+            f"Warning: {forecast.spent:.4g} of the cap of {max_cost:g} is spent, so it may end the "
+            "run early; what is done by then is kept.",
+            file=sys.stderr,
+        )
 
 
 def _show_progress(ability: str, report: AbilityReport) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runners.grid_spec import JudgeModelSpec, JudgeSpec
 from runners.judge.chat import ChatRequest, Endpoint
 from runners.judge.prompts import (
     Messages,
@@ -23,6 +22,7 @@ from runners.judge.prompts import (
 )
 from runners.judge.spending import Prices
 from runners.judge.verdicts import VerdictError, read_verdict, verdict_schema
+from runners.judge_spec import JudgeModelSpec, JudgeSpec
 from warehouse.errors import InputError
 from warehouse.records import CellRecord, Design
 

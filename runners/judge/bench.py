@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from runners.grid_spec import JudgeModelSpec, JudgeSpec
 from runners.judge.calibration import HumanPair, make_pair_ballots
 from runners.judge.run import JudgeRun
+from runners.judge_spec import JudgeModelSpec, JudgeSpec
 from warehouse.errors import WorkError
 from warehouse.workspace import Workspace
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from runners.data.formats import Row
 from runners.data.rows import read_file
-from runners.grid_spec import JudgeSpec
 from runners.judge.ballots import Ballot
 from runners.judge.prompts import ask_pairwise, choose_criteria, prompt_version
+from runners.judge_spec import JudgeSpec
 from warehouse.errors import InputError
 
 REQUIRED = ("instruction", "output_a", "output_b")

@@ -23,7 +23,7 @@ from runners.judge.answers import (
 from runners.judge.cache import CachedReply, ReplyCache
 from runners.judge.calls import Caller
 from runners.judge.chat import ChatReply, ChatRequest, Endpoint, hash_document
-from runners.judge.spending import Budget, CostEstimate
+from runners.judge.spending import BYTES_PER_TOKEN, Budget, CostEstimate
 from warehouse.errors import InputError, WorkError
 
 MAX_ATTEMPTS = 8
@@ -34,7 +34,6 @@ LONGEST_RETRY_AFTER_SECONDS = 600.0
 GIVE_UP_AFTER = 8
 """Requests in a row that failed after all attempts: the endpoint is taken to be down."""
 
-_BYTES_PER_TOKEN = 3
 # Chat templates add role markers, and some a system prompt of their own.
 _TEMPLATE_TOKENS = 256
 
@@ -170,7 +169,7 @@ class ChatClient:
         unique = {self.request_key(request): request for request in requests}
         todo = [r for key, r in unique.items() if not (self.cache and self.cache.load(key))]
         limits = [self.endpoint.reply_limit(request) for request in todo]
-        n_prompt = sum(r.n_bytes // _BYTES_PER_TOKEN + 1 for r in todo)
+        n_prompt = sum(r.n_bytes // BYTES_PER_TOKEN + 1 for r in todo)
         bounded = [limit for limit in limits if limit is not None]
         n_completion = sum(bounded) if len(bounded) == len(limits) else None
         cost = cost_at_most = None

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runners.grid_spec import GridSpec, JudgeSpec, load_grid, parse_grid
+from runners.grid_spec import GridSpec, load_grid, parse_grid
 from runners.judge.ballots import JudgedItem
+from runners.judge_spec import JudgeSpec
 from runners.plan import landed_runs
 from warehouse.errors import InputError, LandingError
 from warehouse.landing import list_landing, read_document

@@ -16,7 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from runners.grid_spec import JudgeModelSpec, JudgeSpec
 from runners.judge.ballots import (
     Ballot,
     Opponents,
@@ -39,6 +38,7 @@ from runners.judge.landed import (
 )
 from runners.judge.spending import Budget, CostEstimate
 from runners.judge.verdicts import PairVerdict, read_verdict
+from runners.judge_spec import JudgeModelSpec, JudgeSpec
 from warehouse.errors import WorkError
 from warehouse.landing import write_table
 from warehouse.records import JUDGE_VOTE, RecordKind

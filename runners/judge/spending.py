@@ -9,6 +9,8 @@ from warehouse.errors import WorkError
 
 TOKENS_PER_PRICE = 1_000_000
 """Prices are per million tokens."""
+BYTES_PER_TOKEN = 3
+"""What forecasts guess: between English (about 4) and Chinese (about 2)."""
 
 
 class SpendCapReachedError(WorkError):
@@ -38,7 +40,7 @@ class CostEstimate:
     n_calls, n_cached : int
         Calls to make, and requests that the cache answers.
     n_prompt_tokens : int
-        A guess: three bytes of UTF-8 a token, between English (about 4) and Chinese (about 2).
+        A guess from their bytes (`BYTES_PER_TOKEN`).
     n_completion_tokens_at_most : int or None
         All replies as long as they may be; None if a request sets no limit.
     cost, cost_at_most : float or None

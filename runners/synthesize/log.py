@@ -20,12 +20,15 @@ class ReplyLog:
     ----------
     path : Path
         Made at the first reply.
+    read_only : bool
+        Leave the file as it is; what is added is remembered only.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.cost = 0.0
         """What all replies and failures cost, where that is known."""
         self._path = path
+        self._read_only = read_only
         self._replies: dict[str, Reply] = {}
         if not path.is_file():
             return
@@ -36,7 +39,8 @@ class ReplyLog:
                     self._take(document.pop("key"), Reply(**document))
                 except (ValueError, TypeError, KeyError, AttributeError):
                     continue
-        self._close_line()
+        if not read_only:
+            self._close_line()
 
     def _close_line(self) -> None:
         """End a line that was cut off, so that the next reply begins its own."""
@@ -45,6 +49,10 @@ class ReplyLog:
                 handle.seek(-1, os.SEEK_END)
                 if handle.read(1) != b"\n":
                     handle.write(b"\n")
+
+    def __len__(self) -> int:
+        """Count the requests that were answered."""
+        return len(self._replies)
 
     def __contains__(self, key: str) -> bool:
         """Tell whether a request was answered."""
@@ -63,8 +71,13 @@ class ReplyLog:
     def add(self, replies: dict[str, Reply]) -> None:
         """Keep replies and failures; replies that are there already stay."""
         new = {key: reply for key, reply in replies.items() if key not in self._replies}
-        if not new:
-            return
+        if new and not self._read_only:
+            self._write(new)
+        for key, reply in new.items():
+            self._take(key, reply)
+
+    def _write(self, new: dict[str, Reply]) -> None:
+        """Append replies, and wait until they are on disk."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(
             json.dumps({"key": key} | asdict(reply), ensure_ascii=False) + "\n"
@@ -74,5 +87,3 @@ class ReplyLog:
             handle.write(lines)
             handle.flush()
             os.fsync(handle.fileno())
-        for key, reply in new.items():
-            self._take(key, reply)

@@ -32,8 +32,8 @@ class AbilityReport:
 
     Attributes
     ----------
-    n_asked, n_accepted, n_proposed : int
-        Examples asked for, examples made, proposals looked at.
+    n_asked, n_accepted, n_proposed, n_possible : int
+        Examples asked for, examples made, proposals looked at, and proposals that may be.
     left_out : Counter
         Proposals that are no example, by reason (`LEFT_OUT`).
     """
@@ -41,6 +41,7 @@ class AbilityReport:
     n_asked: int
     n_accepted: int = 0
     n_proposed: int = 0
+    n_possible: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -91,7 +92,7 @@ class Maker:
             seeds = self._drawn(ability, seeds)
             wanted = len(seeds) if spec.n_per_ability is None else spec.n_per_ability
             limit = len(seeds)
-        report = self.reports[ability] = AbilityReport(n_asked=wanted)
+        report = self.reports[ability] = AbilityReport(n_asked=wanted, n_possible=limit)
         made: list[Item] = []
         while len(made) < wanted and report.n_proposed < limit:
             first = report.n_proposed

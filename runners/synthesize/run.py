@@ -159,8 +159,8 @@ def synthesize(
     WorkError
         If requests failed; what was answered is kept for the next run.
     """
-    provenance = _provenance(spec, teacher, seeds, evaluation)
-    _check_folder(folder, provenance)
+    provenance = find_provenance(spec, teacher, seeds, evaluation)
+    check_folder(folder, provenance)
     if (folder / MANIFEST_FILE).is_file():
         return _read_result(folder)
     work = folder / WORK_FOLDER
@@ -187,7 +187,7 @@ def synthesize(
         raise BusyError(f"Another process writes to {folder}; wait for it to end.") from error
 
 
-def _provenance(
+def find_provenance(
     spec: SynthesisSpec,
     teacher: Teacher,
     seeds: Mapping[str, Sequence[Item]],
@@ -208,8 +208,14 @@ def _provenance(
     }
 
 
-def _check_folder(folder: Path, provenance: Mapping[str, object]) -> None:
-    """Refuse a folder with data that was made in another way."""
+def check_folder(folder: Path, provenance: Mapping[str, object]) -> None:
+    """Refuse a folder with data that was made in another way.
+
+    Raises
+    ------
+    InputError
+        If there is such data, or something else.
+    """
     if not folder.exists():
         return
     manifest = folder / MANIFEST_FILE

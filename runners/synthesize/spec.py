@@ -60,6 +60,11 @@ class SynthesisSpec:
         if self.mode is Mode.INSTRUCTIONS and self.n_per_ability is None:
             raise InputError("New instructions need their number: --n COUNT of each ability.")
 
+    @property
+    def calls_per_example(self) -> int:
+        """Calls that an example takes: its answer, and a new instruction before it."""
+        return 2 if self.mode is Mode.INSTRUCTIONS else 1
+
     def document(self) -> dict[str, object]:
         """The settings as the manifest holds them."""
         return asdict(self) | {"abilities": list(self.abilities)}

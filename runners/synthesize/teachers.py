@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runners.base_models import BaseModel
 from runners.grid import short_hash
+from runners.judge.spending import BYTES_PER_TOKEN, CostEstimate
 from runners.template import TEMPLATE_FILE, TEMPLATES, Template, Turn
 from warehouse.errors import InputError, MissingDependencyError
 
@@ -69,6 +71,10 @@ class Teacher(Protocol):
         """Yield (place of the request, reply) as replies come in."""
         ...
 
+    def estimate(self, requests: Sequence[Request]) -> CostEstimate:
+        """Forecast what asking costs; asks nobody."""
+        ...
+
 
 class LocalTeacher:
     """A Hugging Face checkpoint on this machine.
@@ -84,7 +90,7 @@ class LocalTeacher:
     Raises
     ------
     InputError
-        If the model has no template that is known.
+        If the model has no template that is known, or does not load (weights: once it is asked).
     MissingDependencyError
         If torch or transformers isn't installed.
     """
@@ -104,9 +110,8 @@ class LocalTeacher:
         self.batch_size = batch_size
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        self._tokenizer = AutoTokenizer.from_pretrained(model.folder, padding_side="left")
-        self._model = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype)
-        self._model.to(self._device).eval()
+        self._tokenizer = _load(AutoTokenizer, model.folder, padding_side="left")
+        self._load_model = partial(_load, AutoModelForCausalLM, model.folder, dtype=dtype)
         self._template = _find_template(model.folder, self._tokenizer, template)
         self._set_special_tokens()
         self.identity = {
@@ -118,6 +123,11 @@ class LocalTeacher:
             "dtype": str(dtype).removeprefix("torch."),
             "versions": {name: metadata.version(name) for name in ("torch", "transformers")},
         }
+
+    @cached_property
+    def _model(self) -> Any:
+        """The model, loaded when it is first asked: forecasts and complete folders need none."""
+        return self._load_model().to(self._device).eval()
 
     def _set_special_tokens(self) -> None:
         """Find the token that ends a reply, and those that must not stand in one."""
@@ -146,6 +156,21 @@ class LocalTeacher:
             if writing:
                 replies = self._write([requests[place] for place in writing])
                 yield from zip(writing, replies, strict=True)
+
+    def estimate(self, requests: Sequence[Request]) -> CostEstimate:
+        """Forecast tokens; nobody is paid."""
+        texts = ["".join(turn.content for turn in request.turns) for request in requests]
+        return CostEstimate(
+            n_calls=len(requests),
+            n_cached=0,
+            n_prompt_tokens=sum(len(text.encode()) // BYTES_PER_TOKEN + 1 for text in texts),
+            n_completion_tokens_at_most=sum(
+                request.max_new_tokens if self._option_ids(request) is None else 1
+                for request in requests
+            ),
+            cost=0.0,
+            cost_at_most=0.0,
+        )
 
     def _option_ids(self, request: Request) -> list[int] | None:
         """Return the tokens of a request's options; None unless each is one token of its own."""
@@ -207,6 +232,18 @@ class LocalTeacher:
         )
 
 
+def _load(kind: Any, folder: Path, **options: Any) -> Any:
+    """Load a tokenizer or a model."""
+    try:
+        return kind.from_pretrained(folder, **options)
+    except Exception as error:  # the libraries raise many kinds for a damaged folder
+        first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+        raise InputError(
+            f"The teacher in {folder} does not load ({type(error).__name__}: {first}); check its "
+            "files, or name another with --teacher."
+        ) from error
+
+
 def _find_template(folder: Path, tokenizer: Any, name: str | None) -> Template | None:
     """Return the template to use, None for the model's own."""
     if name is not None:
@@ -263,6 +300,10 @@ class EndpointTeacher:
                     cost=found.cost,
                 ),
             )
+
+    def estimate(self, requests: Sequence[Request]) -> CostEstimate:
+        """Forecast tokens and, with prices, cost."""
+        return self._client.estimate([_chat_request(one) for one in requests])
 
 
 def _chat_request(request: Request) -> ChatRequest:

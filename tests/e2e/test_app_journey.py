@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, expect
 
 from tests.e2e.conftest import DESK, PHONE
 
@@ -27,7 +27,11 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 def wait_for_curves(page: Page, at_least: int) -> None:
-    page.wait_for_function(f"() => ({CURVES})() >= {at_least}", timeout=TIMEOUT_MS)
+    try:
+        page.wait_for_function(f"() => ({CURVES})() >= {at_least}", timeout=TIMEOUT_MS)
+    except TimeoutError as error:
+        shown = page.locator("h2, h3, [data-testid=stSpinner], [data-testid=stException]")
+        raise AssertionError(f"{page.url} shows only {shown.all_inner_texts()}") from error
 
 
 def go_to(page: Page, name: str) -> None:

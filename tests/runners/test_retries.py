@@ -78,6 +78,12 @@ def test_a_reason_that_ends_in_a_colon_goes_on():
         "RuntimeError: Error(s) in loading state_dict: Missing key(s): lm_head.weight"
     )
     assert describe_failure(ValueError(), "load").reason == "ValueError: no message"
+    # Sentences are made around it.
+    error = ValueError("no room.")
+    error.add_note("the model in x does not load")
+    assert describe_failure(error, "load").reason == (
+        "ValueError: no room (the model in x does not load)"
+    )
 
 
 def test_every_damage_of_a_checkpoint_is_found(tmp_path):

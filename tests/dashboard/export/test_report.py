@@ -210,6 +210,7 @@ def test_lm_eval_results_become_a_report_in_two_commands(tmp_path: Path, drawn: 
     page, _ = report(open_workspace(root), tmp_path)
     assert "2 of 3 abilities of pond-1b grow with human data" in page.text
     assert "The results were imported" in page.text
+    assert "Imported results: tool, time (UTC), files, rows" in page.text
     assert "all runs of this study train on human data" in page.text
     assert "all runs of this study start from pond-1b" in page.text
 

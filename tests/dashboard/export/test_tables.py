@@ -11,8 +11,7 @@ import pytest
 
 from dashboard.export.latex import document_latex, escape_latex, table_latex
 from dashboard.export.tables import Missing, MissingTable, PaperTable, TableSet, note_lines
-from dashboard.export.tables_runs import compute_table, settings_table
-from dashboard.export.tables_scores import run_score_table
+from dashboard.export.tables_runs import compute_table, run_score_table, settings_table
 from dashboard.export.tables_write import (
     TableFormat,
     escape_markdown,
@@ -167,6 +166,7 @@ def test_latex_of_hostile_text_and_of_long_tables_compiles(tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
     assert (tmp_path / "tables.pdf").stat().st_size > 10_000
+    assert files["long.tex"].count(r"\caption") == 1
     assert r"\begin{longtable}" in files["long.tex"]
     assert r"\begin{longtable}" not in files["scores.tex"]
 
@@ -204,8 +204,9 @@ def test_formats_are_read_and_unknown_ones_refused() -> None:
 def test_a_second_export_replaces_the_first_and_foreign_files_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "tables"
     write_tables(out, {"a.csv": "1", "b.csv": "2"}, {"files": ["a.csv", "b.csv"]})
+    (out / "tables.pdf").write_text("what pdflatex left")
     write_tables(out, {"a.csv": "3"}, {"files": ["a.csv"]})
-    assert {path.name for path in out.iterdir()} == {"a.csv", "tables.json"}
+    assert {path.name for path in out.iterdir()} == {"a.csv", "tables.json", "tables.pdf"}
     assert (out / "a.csv").read_text() == "3"
     (out / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match=r"holds files that no export of tables wrote \(thesis"):

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from runners.grid_spec import JudgeSpec, parse_grid
+from runners.grid_spec import parse_grid
 from runners.judge.ballots import (
     JudgedItem,
     find_opponents,
@@ -15,6 +15,7 @@ from runners.judge.ballots import (
     vote_id,
     vote_parameters,
 )
+from runners.judge_spec import JudgeSpec
 from tests.runners.judge.made import grid_document, judge_block, make_cells
 from warehouse.errors import InputError
 from warehouse.records import Design

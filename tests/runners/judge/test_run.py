@@ -460,6 +460,16 @@ def test_judges_are_compared_with_people(serve, tmp_path, capfd) -> None:
     assert any(bias["kind"] == "position" for bias in document["bias"])
 
 
+@pytest.mark.slow
+def test_a_judge_without_a_verdict_is_told_why(serve, tmp_path, capfd) -> None:
+    grid = write_grid(tmp_path, judge_block(serve(lambda body, n: completion("no idea")).url))
+    row = {"instruction": "x", "output_a": "a", "output_b": "b", "preference": 1}
+    pairs = tmp_path / "people.jsonl"
+    pairs.write_text(json.dumps(row), "utf-8")
+    judge_calibrate(pairs, str(grid), workspace=tmp_path / "w", study="checked")
+    assert "Votes that failed: 2: the reply holds no JSON object." in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

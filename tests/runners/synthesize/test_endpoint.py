@@ -186,6 +186,8 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(seeds: Path, tmp_path: Path
         assert server.n_asked - asked == 20 - 8
         undisturbed = run(*arguments(server, seeds, tmp_path / "again"))
         assert document["data_hash"] == undisturbed["data_hash"]
+        (resumed, whole) = (f / "chat_synthetic.jsonl" for f in (out, tmp_path / "again"))
+        assert resumed.read_bytes() == whole.read_bytes()
     finally:
         process.kill()
         server.close()

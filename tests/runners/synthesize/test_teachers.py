@@ -60,6 +60,16 @@ def test_draws_follow_the_seeds(teacher: LocalTeacher):
     assert draw(1) == draw(1) != draw(2)
 
 
+@pytest.mark.parametrize("damaged", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_teacher_is_one_sentence(tmp_path: Path, damaged: str):
+    whole = resolve_base_model(BaseModelSpec(name="teacher", path="ladder-s"), Path())
+    for source in whole.folder.iterdir():
+        content = source.read_bytes()
+        (tmp_path / source.name).write_bytes(content[:500] if source.name == damaged else content)
+    with pytest.raises(InputError, match=r"does not load .*; check its files"):
+        replies(LocalTeacher(replace(whole, folder=tmp_path)), request(QUESTIONS[0]))
+
+
 def test_the_likeliest_of_listed_words_is_chosen(teacher: LocalTeacher):
     options = ("algae", "seeds", "scales", "slime")
     asked = request(QUESTIONS[1], options=options)
