@@ -136,9 +136,8 @@ class TransferSurface:
         x = np.minimum(x, self.model.supported_max[:, None])
         a, r = np.ogrid[: curve.shape[0], : curve.shape[2]]
         by_replicate = np.moveaxis(curve, 1, 2)
-        return self.sign * interpolate(
-            np.log1p(self.model.n_grid), by_replicate, (a, r), np.log1p(x)
-        )
+        found = interpolate(np.log1p(self.model.n_grid), by_replicate, (a, r), np.log1p(x))
+        return np.asarray(np.clip(self.sign * found, *self.limits))
 
 
 GrowthSurface = SourceSurface | TransferSurface

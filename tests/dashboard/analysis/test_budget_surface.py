@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.dashboard.analysis.budget_worlds import GRID, hill, make_surface, make_transfer
@@ -85,3 +87,13 @@ def test_transfer_moves_examples_to_the_other_ability() -> None:
         surface.replicate_scores(plan, rows), surface.model.replicate_scores(plan.T)[:, rows]
     )
     np.testing.assert_allclose(surface.averaged(rows).scores(plan), expected)
+
+
+def test_transfer_never_promises_more_than_the_metric_allows() -> None:
+    surface = make_transfer(np.eye(2))
+    plan = np.full((2, 1), 200.0)
+    free = surface.replicate_scores(plan, np.arange(surface.n_replicates))
+    bounded = replace(surface, limits=(0.0, float(free.min())))
+    assert np.all(free > 0.6)
+    assert np.all(bounded.replicate_scores(plan, np.arange(surface.n_replicates)) == free.min())
+    assert np.all(bounded.scores(plan) <= free.min())
