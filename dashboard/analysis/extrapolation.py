@@ -156,7 +156,7 @@ class Extrapolator:
         if not reached:
             half *= 1.5 * max(np.log(horizon) / np.log(supported), 1.0)
             reason = (
-                f"no held-back volume lies {horizon:.3g} times as far out (the farthest: "
+                f"no held-back volume lies {horizon:.3g} times as far out (the nearest: "
                 f"{supported:.3g}); the interval is a guess"
             )
         elif len(origins) < _FEW_ORIGINS:

@@ -12,7 +12,7 @@ from dashboard.commands.options import Filter, JsonOption, WorkspaceOption
 from warehouse.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from dashboard.analysis import CurveFit, Interval
+    from dashboard.analysis import CurveFit, Interval, Prediction
     from dashboard.analysis.joint.results import JointFit
     from dashboard.fit_store import ItemLoader
 
@@ -209,6 +209,41 @@ def _print_group(console: Any, members: Sequence[CurveFit]) -> None:
             _pace(item),
         )
     console.print(table)
+    if first.predictions:
+        _print_predictions(console, members)
+
+
+def _print_predictions(console: Any, members: Sequence[CurveFit]) -> None:
+    """Print each ability's predicted scores; what no backtest stands behind says why below."""
+    from rich.table import Table
+
+    volumes = [prediction.n_examples for prediction in members[0].predictions]
+    table = Table(title="Predicted scores of a run", title_justify="left")
+    table.add_column("ability", overflow="fold")
+    for volume in volumes:
+        table.add_column(f"at {volume:,.6g}", justify="right", no_wrap=True)
+    for item in members:
+        table.add_row(item.ability, *(_prediction(item, found) for found in item.predictions))
+    console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for item in members:
+        for found in item.predictions:
+            if found.reason is not None:
+                reasons.setdefault(f"at {found.n_examples:,.6g}: {found.reason}", []).append(
+                    item.ability
+                )
+    for reason, abilities in reasons.items():
+        console.print(f"{', '.join(abilities)} {reason}.", highlight=False)
+
+
+def _prediction(item: CurveFit, found: Prediction) -> str:
+    """Return a predicted score with its interval for the table."""
+    if found.estimate is None or found.low is None or found.high is None:
+        return "-"
+    scale, digits = (100, 1) if _percent(item) else (1, 3)
+    values = (f"{scale * value:.{digits}f}" for value in (found.estimate, found.low, found.high))
+    estimate, low, high = values
+    return f"{estimate}{'%' if _percent(item) else ''} [{low}, {high}]"
 
 
 def _starts_at_zero(members: Sequence[CurveFit]) -> bool:

@@ -339,6 +339,18 @@ def test_settings_reach_the_fit(workspace: Workspace) -> None:
     assert [item["status"] for item in curve["predictions"]] == ["inside_range", "backtested"]
 
 
+def test_predictions_are_printed_with_what_stands_behind_them(workspace: Workspace) -> None:
+    options = ("--ability", "code", "--predict", "32", "--predict", "100000")
+    document = run_json(workspace, *options)
+    result = run("fit", "--workspace", str(workspace.root), *REPLICATES, *options)
+    assert result.exit_code == 0, result.output
+    for curve in document["curves"]:
+        inside, far = curve["predictions"]
+        assert f"{100 * inside['estimate']:.1f}%" in result.stdout
+        assert far["reason"] in " ".join(result.stdout.split())
+    assert "at 100,000" in result.stdout
+
+
 @pytest.mark.parametrize(("x", "largest"), [("total", 768), ("tokens", 134_400), ("steps", 192)])
 def test_volumes_may_count_something_else(workspace: Workspace, x: str, largest: int) -> None:
     document = run_json(workspace, "--x", x, "--ability", "code", "--predict", str(largest))
