@@ -106,6 +106,7 @@ def write_report(
         style=style,
         scripts=scripts,
         study=evidence.study,
+        notice=evidence.notice,
         published=_published(evidence.snapshot_id),
         snapshot=evidence.snapshot_id,
         lead=lead,

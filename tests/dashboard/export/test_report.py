@@ -105,6 +105,7 @@ def test_a_report_answers_in_sentences_and_says_how_to_get_it_again(
     page, _ = report(workspace, tmp_path)
     text = page.text
     assert "of 2 abilities of ladder-l grow" in text
+    assert NOTICE in text.partition("Findings")[0], "what the study says of itself comes first"
     for heading in ("Findings", "Figures", "Tables", "Methods", "References", "Limits",
                     "Run it again"):  # fmt: skip
         assert heading in text
