@@ -5,34 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from runners.cell_time import ranks_of
 from runners.executors import Executor
 from runners.grid import Cell
-from runners.grid_spec import GridSpec, ResourcesSpec, TrainingSpec, merge_training
+from runners.grid_spec import GridSpec, ResourcesSpec, TrainingSpec
 from runners.hardware import Hardware
 from runners.memory import BYTES, ModelShape, Sharding, choose_sharding, read_shape, resume_bytes
+from runners.plan import RunPlan
 from runners.retries import limit_micro_batch
 from warehouse.errors import InputError
 from warehouse.workspace import Workspace
 
-if TYPE_CHECKING:
-    from runners.plan import RunPlan
-
-# Floating-point operations per second that small models reached on one CPU core, and seconds
-# that every step and scored item costs besides; replaced by measured seconds once a run is done.
-CPU_FLOPS_PER_CORE = 3e10
-STEP_SECONDS = 0.015
-ITEM_SECONDS = 0.0006
 # Landing files and the warehouse's copies per item and cell, as the quickstart's are: 0.1 and 0.7
 # KB. A large study's warehouse needs less (docs/benchmarks.md).
 ITEM_BYTES = 900
 
-TIME_FORMULA = (
-    "seconds of a cell = (6 N D + 2 N I) / F + 0.015 s a step + 0.0006 s an item; N parameters, "
-    "D training tokens of all epochs, I tokens of the test items, F FLOP/s of the cell's "
-    "processors; a cell that has run counts as long as it took then"
-)
 DISK_FORMULA = (
     "disk = weights of a checkpoint, and two resume checkpoints while one replaces the other, for "
     "every cell at work (weights of all cells with keep_checkpoints) + 900 bytes an item and cell"
@@ -68,12 +56,6 @@ class MemoryNeed:
     states_only: bool
 
 
-def ranks_of(cell: Cell, spec: GridSpec) -> int:
-    """Return a cell's ranks; a base model is scored by a worker like those that train it."""
-    training = cell.training or merge_training(spec.training, cell.model.training)
-    return training.ranks
-
-
 def plan_phases(
     plan: RunPlan, todo: Sequence[Cell], executor: Executor, max_parallel: int | None
 ) -> tuple[Phase, ...]:
@@ -93,41 +75,6 @@ def plan_phases(
         n_workers = min(room, max_parallel or room, len(groups[ranks]))
         phases.append(Phase(ranks=ranks, n_workers=n_workers, cells=tuple(groups[ranks])))
     return tuple(phases)
-
-
-def planned_hardware(spec: GridSpec, hardware: Hardware) -> Hardware:
-    """Return the hardware that a dry run plans for: the grid's GPUs, if there are none here."""
-    resources = spec.resources
-    if hardware.n_gpus or resources.n_gpus is None:
-        return hardware
-    return replace(
-        hardware,
-        n_gpus=resources.n_gpus,
-        gpu_memory_bytes=int(resources.gpu_memory_gb * 1e9),
-        host_memory_bytes=(
-            hardware.host_memory_bytes
-            if resources.host_memory_gb is None
-            else int(resources.host_memory_gb * 1e9)
-        ),
-    )
-
-
-def forecast_seconds(
-    cell: Cell, spec: GridSpec, hardware: Hardware, *, n_items: int, tokens_per_example: float
-) -> float:
-    """Return the seconds of a cell on one worker by TIME_FORMULA."""
-    ranks = ranks_of(cell, spec)
-    flops = CPU_FLOPS_PER_CORE
-    if hardware.n_gpus:
-        flops = spec.resources.gpu_tflops * 1e12
-    n_params = cell.record.n_params or 0
-    # One rank scores for its group.
-    scoring = n_items * (ITEM_SECONDS + 2 * n_params * tokens_per_example / flops)
-    if cell.training is None:
-        return scoring
-    tokens = cell.n_optimizer_steps * min(cell.training.batch_size, cell.n_examples)
-    tokens_seconds = 6 * n_params * tokens * tokens_per_example / (flops * ranks)
-    return scoring + cell.n_optimizer_steps * STEP_SECONDS + tokens_seconds
 
 
 def run_seconds(phases: Iterable[Phase], seconds: Mapping[str, float]) -> float:

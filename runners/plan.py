@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runners.base_models import BaseModel, resolve_base_model
-from runners.forecast import forecast_seconds, planned_hardware
+from runners.cell_time import forecast_seconds, planned_hardware
 from runners.gc_pause import no_garbage_collection
 from runners.grid import Cell, GridContext, expand_grid, short_hash
 from runners.grid_spec import GridSpec, load_grid

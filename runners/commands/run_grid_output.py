@@ -71,7 +71,7 @@ def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> N
     """Print the cells of a dry run with the forecast of time, disk, memory and money."""
     import json
 
-    from runners import forecast
+    from runners import cell_time, forecast
 
     n_pending = sum(len(phase.cells) for phase in phases)
     n_workers = max((phase.n_workers for phase in phases), default=0)
@@ -107,7 +107,7 @@ def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> N
             "estimated_cost": cost,
             "memory": [_memory_document(need) for need in needs],
             "formulas": {
-                "time": forecast.TIME_FORMULA,
+                "time": cell_time.TIME_FORMULA,
                 "disk": forecast.DISK_FORMULA,
                 "memory": forecast.MEMORY_FORMULA,
             },
@@ -138,14 +138,14 @@ def show_plan(plan: RunPlan, phases: Sequence[Phase], *, json_output: bool) -> N
         )
     console = Console()
     console.print(table)
-    unit, speed = "core-hours", f"{forecast.CPU_FLOPS_PER_CORE:.0e} FLOP/s a worker"
+    unit, speed = "core-hours", f"{cell_time.CPU_FLOPS_PER_CORE:.0e} FLOP/s a worker"
     if n_gpus:
         unit, speed = "GPU-hours", f"{resources.gpu_tflops:g} TFLOP/s a GPU"
     lines = [
         f"{count(n_pending, 'cell')} to run, about {_duration(seconds)} on "
         f"{count(n_workers, 'worker')}: "
         f"{hours:.2f} {unit}" + ("" if cost is None else f", {cost:.2f} at {price:g} each") + ".",
-        f"  {forecast.TIME_FORMULA}; here {speed}.",
+        f"  {cell_time.TIME_FORMULA}; here {speed}.",
         f"About {disk / 1e9:.2f} GB of disk.",
         f"  {forecast.DISK_FORMULA}.",
         *(_memory_line(need, "GPU" if n_gpus else "rank") for need in needs),
