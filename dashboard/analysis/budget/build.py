@@ -199,6 +199,8 @@ def _surface(
         kind=min((curve.kind for curve in cells.values()), key=_WEAKEST.index),
         limits=(low, high) if first.sign > 0 else (-high, -low),
         first=max(curve.first for curve in cells.values()),
+        counts_all=len(abilities) > 1
+        and any(curve.data.x_kind != "own" for curve in cells.values()),
     )
     return surface, observed
 

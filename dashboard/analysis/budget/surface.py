@@ -45,6 +45,17 @@ class Pieces:
     weight: FloatArray
 
 
+_COUNTS_OWN = (
+    "No transfer between abilities: a score depends on the ability's own examples. The curves come "
+    "from runs that train all abilities together, in equal amounts."
+)
+_COUNTS_ALL = (
+    "The training data are not sorted by ability, so volumes count all examples of a run: n of an "
+    "ability's own are taken to do what n in all did, though fewer would do where only its own "
+    "count. Results of data that are sorted by ability can tell."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceSurface:
     """One growth curve per ability and source, mixed by exchange at matched score.
@@ -64,6 +75,8 @@ class SourceSurface:
         Range of the goodness.
     first : float
         Largest of the curves' smallest volumes; below a curve's smallest the curve is level.
+    counts_all : bool
+        Volumes count all examples of a run, since its data are not sorted by ability.
     """
 
     abilities: tuple[str, ...]
@@ -78,6 +91,7 @@ class SourceSurface:
     kind: IntervalKind
     limits: tuple[float, float] = (-np.inf, np.inf)
     first: float = 0.0
+    counts_all: bool = False
 
     @property
     def n_replicates(self) -> int:
@@ -87,10 +101,7 @@ class SourceSurface:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What the numbers take for granted."""
-        stated = [
-            "No transfer between abilities: a score depends on the ability's own examples. The "
-            "curves come from runs that train all abilities together, in equal amounts.",
-        ]
+        stated = [_COUNTS_ALL if self.counts_all else _COUNTS_OWN]
         if len(self.sources) > 1:
             stated.append(
                 "Sources mix by exchange at matched score: examples of the weaker source count as "

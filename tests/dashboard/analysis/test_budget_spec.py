@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,7 @@ def test_curves_become_one_surface_a_model_within_what_was_observed() -> None:
     assert [surface.base_model for surface in surfaces] == ["s", "l"]
     assert not dropped
     for surface, last in zip(surfaces, observed, strict=True):
+        assert "No transfer" in surface.assumptions[0]
         assert surface.limits == (0.0, 1.0)
         np.testing.assert_array_equal(surface.supported, 256)
         np.testing.assert_array_equal(last, 256)
@@ -130,6 +133,17 @@ def test_curves_become_one_surface_a_model_within_what_was_observed() -> None:
     smaller, _, dropped = source_surfaces(only)
     assert smaller[0].abilities == ("rise-0",)
     assert [item.data.base_model for item in dropped] == ["s"]
+
+
+def test_volumes_that_count_all_abilities_say_so() -> None:
+    curves = [
+        replace(curve, x_kind="total")
+        for curve in simulate(["rise", "flat"], rng=np.random.default_rng(1), m=100)
+    ]
+    for some, start in ((curves, "The training data are not sorted"), (curves[:1], "No transfer")):
+        planned, _ = plan_curves(some, some, FitSettings(n_replicates=60))
+        ((surface,), _, _) = source_surfaces(planned)
+        assert surface.assumptions[0].startswith(start)
 
 
 def test_scores_of_different_kinds_are_not_added_up() -> None:
