@@ -9,7 +9,7 @@ import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -23,9 +23,9 @@ from warehouse.queries import load_cells as read_cells
 from warehouse.queries import load_flagged as read_flagged
 from warehouse.queries import load_studies as read_studies
 from warehouse.queries import load_training_log as read_training_log
+from warehouse.records import Heartbeat
 from warehouse.snapshots import list_snapshots
-from warehouse.status import WorkspaceStatus
-from warehouse.status import load_status as read_status
+from warehouse.status import load_heartbeats, split_heartbeats
 from warehouse.workspace import DEFAULT_WORKSPACE, Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -69,10 +69,17 @@ def latest_snapshot_id(workspace: Workspace) -> str | None:
         return None
 
 
-@st.cache_data(ttl=_STATUS_SECONDS, max_entries=4, show_spinner=False)
-def load_status(root: Path) -> WorkspaceStatus:
-    """Read how far the grids of a workspace are, from landing files and heartbeats."""
-    return read_status(Workspace(root=root))
+class Grids(NamedTuple):
+    """Runs of `run-grid`: those that give signs of life, and those that stopped without an end."""
+
+    active: tuple[Heartbeat, ...]
+    lost: tuple[Heartbeat, ...]
+
+
+@st.cache_resource(ttl=_STATUS_SECONDS, max_entries=4, show_spinner=False)
+def load_grids(root: Path) -> Grids:
+    """Read what the grids of a workspace do, from heartbeats alone: landing files are many."""
+    return Grids(*split_heartbeats(load_heartbeats(Workspace(root=root))))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

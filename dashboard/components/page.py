@@ -17,7 +17,7 @@ from dashboard.data import (
     find_workspace,
     latest_snapshot_id,
     list_snapshot_ids,
-    load_status,
+    load_grids,
     load_studies,
     workspace_root,
 )
@@ -149,7 +149,7 @@ def _choose_snapshot(workspace: Workspace, latest: str, notices: DeltaGenerator)
 def show_no_scores(opened: OpenStudy) -> None:
     """Say what to do where a study has no scored cell yet."""
     st.header("No cell of this study is scored yet")
-    if not load_status(opened.root).active_runs:
+    if not load_grids(opened.root).active:
         st.text("Start its grid, or look at the Runs page for cells that failed.")
         _say_next(opened.root)
 
@@ -158,7 +158,7 @@ def _show_no_results(root: Path, snapshot_id: str | None) -> None:
     """Say what to do where nothing was published."""
     st.header("There are no results yet")
     show_progress(root, snapshot_id, None)
-    if load_status(root).active_runs:
+    if load_grids(root).active:
         st.text("The first results appear here as soon as the first cells are scored.")
     else:
         st.text(f"The workspace {root} has no published results.")

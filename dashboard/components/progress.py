@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.charts.runs import say_progress, say_worker
 from dashboard.components.text import plain
-from dashboard.data import latest_snapshot_id, load_status
+from dashboard.data import latest_snapshot_id, load_grids
 from dashboard.state import follow_latest
 from warehouse.records import Heartbeat
 from warehouse.workspace import Workspace
@@ -21,7 +21,7 @@ _IDLE_SECONDS = 15.0
 
 def show_live(show: Callable[[], None], root: Path) -> None:
     """Draw `show` now and again every few seconds, without running the rest of the page."""
-    active = bool(load_status(root).active_runs)
+    active = bool(load_grids(root).active)
     st.fragment(show, run_every=_ACTIVE_SECONDS if active else _IDLE_SECONDS)()
 
 
@@ -37,14 +37,14 @@ def show_progress(root: Path, snapshot_id: str | None, study: str | None) -> Non
     study : str or None
         Only grids of this study; None shows all.
     """
-    was_active = bool(load_status(root).active_runs)
+    was_active = bool(load_grids(root).active)
 
     def draw() -> None:
-        status = load_status(root)
-        for beat in status.active_runs:
+        grids = load_grids(root)
+        for beat in grids.active:
             if study in (None, beat.study):
                 _show_run(beat)
-        for beat in status.lost_runs:
+        for beat in grids.lost:
             if study in (None, beat.study):
                 st.warning(
                     plain(
@@ -60,7 +60,7 @@ def show_progress(root: Path, snapshot_id: str | None, study: str | None) -> Non
                 "Show new results", icon=":material/refresh:", on_click=follow_latest
             ):
                 st.rerun()
-        elif bool(status.active_runs) != was_active:
+        elif bool(grids.active) != was_active:
             st.rerun()
 
     show_live(draw, root)

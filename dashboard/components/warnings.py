@@ -11,7 +11,7 @@ from dashboard.charts.runs import cells_table, count_states, running_cells, say_
 from dashboard.charts.wording import name_ability, say_count
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
-from dashboard.data import load_cells, load_flagged, load_status
+from dashboard.data import load_cells, load_flagged, load_grids
 
 _MAX_LISTED = 8
 
@@ -28,7 +28,7 @@ def show_coverage(opened: OpenStudy, fit_warnings: Sequence[str]) -> None:
     """
     st.subheader("Coverage")
     cells = load_cells(opened.root, opened.snapshot_id, opened.study)
-    table = cells_table(cells, running_cells(load_status(opened.root).active_runs))
+    table = cells_table(cells, running_cells(load_grids(opened.root).active))
     counts = count_states(table)
     if table.empty:
         st.text("The grid of this study has no cell.")

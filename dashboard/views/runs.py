@@ -16,7 +16,7 @@ from dashboard.components.cell import show_cell
 from dashboard.components.page import OpenStudy, open_study
 from dashboard.components.progress import show_live, show_progress
 from dashboard.components.text import plain
-from dashboard.data import latest_snapshot_id, load_cells, load_status
+from dashboard.data import latest_snapshot_id, load_cells, load_grids
 from dashboard.state import choose_many
 from warehouse.workspace import Workspace
 
@@ -64,7 +64,7 @@ def _show_table(opened: OpenStudy, wanted: list[str]) -> None:
     """Show the cells of the latest snapshot, which may be newer than the page's, with what runs."""
     snapshot_id = latest_snapshot_id(Workspace(root=opened.root)) or opened.snapshot_id
     cells = load_cells(opened.root, snapshot_id, opened.study)
-    table = cells_table(cells, running_cells(load_status(opened.root).active_runs))
+    table = cells_table(cells, running_cells(load_grids(opened.root).active))
     st.header(plain(say_counts(count_states(table))))
     shown = table[table["state"].isin(wanted)]
     hidden = [name for name in _OPTIONAL if not shown[name].map(_says_something).any()]
