@@ -82,7 +82,8 @@ def test_killed_workers_cost_one_attempt_of_one_cell_each(undisturbed, tiny_stud
     outcome, _ = finish(process)
     assert outcome["cells"] == {"total": 5, "done": 5, "new": 5, "failed": 0}
     assert killed
-    assert all("SIGKILL" in record["failure_reason"] for record in records(workspace, "failed"))
+    reasons = [record["failure_reason"] for record in records(workspace, "failed")]
+    assert all("SIGKILL" in reason for reason in reasons), reasons
     assert len(records(workspace, "done")) == 5
     assert mart_rows(workspace) == mart_rows(undisturbed[0])
 
