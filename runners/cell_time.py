@@ -17,7 +17,8 @@ ITEM_SECONDS = 0.0006
 TIME_FORMULA = (
     "seconds of a cell = (6 N D + 2 N I) / F + 0.015 s a step + 0.0006 s an item; N parameters, "
     "D training tokens of all epochs, I tokens of the test items, F FLOP/s of the cell's "
-    "processors; a cell that has run counts as long as it took then"
+    "processors; a cell that has run counts as long as it took then, and scales the others of its "
+    "model"
 )
 
 

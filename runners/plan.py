@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from runners.base_models import BaseModel, resolve_base_model
 from runners.cell_time import forecast_seconds, planned_hardware
@@ -160,22 +162,33 @@ def _cell_seconds(
     hardware: Hardware,
     runs: Mapping[str, list[RunRecord]],
 ) -> dict[str, float]:
-    """Return measured seconds where an attempt finished, else a forecast, by cell."""
+    """Return measured seconds where an attempt finished, else a forecast, by cell.
+
+    Forecasts are scaled by what the finished cells of the same model took against theirs, since a
+    formula knows neither a machine's load nor a tokenizer. Scoring alone is a pace of its own.
+    """
     tokens_per_example, n_items = _mean_tokens(data), data.n_test_items
     seconds = {}
+    paces: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    unmeasured = []
     for cell in cells:
+        cell_id, pace = cell.record.cell_id, (cell.model.name, cell.training is None)
+        seconds[cell_id] = forecast_seconds(
+            cell, spec, hardware, n_items=n_items, tokens_per_example=tokens_per_example
+        )
         measured = [
             run.wall_seconds
-            for run in runs[cell.record.cell_id]
+            for run in runs[cell_id]
             if run.wall_seconds and run.status is RunStatus.DONE
         ]
-        seconds[cell.record.cell_id] = (
-            measured[-1]
-            if measured
-            else forecast_seconds(
-                cell, spec, hardware, n_items=n_items, tokens_per_example=tokens_per_example
-            )
-        )
+        if measured:
+            paces[pace].append(measured[-1] / seconds[cell_id])
+            seconds[cell_id] = measured[-1]
+        else:
+            unmeasured.append((cell_id, pace))
+    scales = {pace: median(found) for pace, found in paces.items()}
+    for cell_id, pace in unmeasured:
+        seconds[cell_id] *= scales.get(pace, 1.0)
     return seconds
 
 

@@ -1,6 +1,7 @@
 """Forecasts of disk, memory, workers and money; nothing is run."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -20,6 +21,8 @@ from runners.hardware import Hardware
 from runners.plan import make_plan
 from tests.runners.grid_runs import variant
 from warehouse.errors import InputError
+from warehouse.landing import write_document
+from warehouse.records import RecordKind, RunRecord, RunStatus
 from warehouse.workspace import Workspace
 
 CORES = Hardware(cores=(0, 1, 2, 3), n_gpus=0, host_memory_bytes=16 * 2**30)
@@ -58,6 +61,27 @@ def test_time_and_hours_follow_from_the_cells_seconds(tiny_study, tmp_path):
     total = sum(plan.seconds.values())
     assert run_seconds(phases, plan.seconds) == pytest.approx(total / 2)
     assert unit_hours(phases, plan.seconds) == pytest.approx(total / 3600)
+
+
+def test_finished_cells_scale_the_forecasts_of_their_model(tiny_study, tmp_path):
+    expected = plan_of(tiny_study, tmp_path)
+    base, first, *others = [cell.record.cell_id for cell in expected.cells]
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    record = RunRecord(
+        cell_id=first,
+        attempt=1,
+        status=RunStatus.DONE,
+        started_at=moment,
+        finished_at=moment,
+        environment={},
+        wall_seconds=3 * expected.seconds[first],
+    )
+    write_document(Workspace(root=tmp_path / "w"), RecordKind.RUN, f"{first}-1", record)
+    plan = plan_of(tiny_study, tmp_path)
+    # The base model is only scored, which says nothing of training.
+    assert plan.seconds[base] == expected.seconds[base]
+    for cell_id in (first, *others):
+        assert plan.seconds[cell_id] == pytest.approx(3 * expected.seconds[cell_id])
 
 
 def test_kept_checkpoints_count_in_full(tiny_study, tmp_path):
