@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import logging
 import os
 import random
@@ -99,6 +100,8 @@ class Worker:
 
     def _run(self, job: Job) -> None:
         began, started_at = time.perf_counter(), datetime.now(UTC)
+        # A DeepSpeed engine holds itself and its model: the last cell's goes only now.
+        gc.collect()
         reset_peak_memory()
         # Every cell starts from the same random state, whichever cells this worker did before.
         seed = job.cell.seed or 0
@@ -350,6 +353,8 @@ def main() -> None:
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start_deepspeed(os.environ["DS_ACCELERATOR"])
+    # The libraries stay, so no later collection needs to walk over them.
+    gc.freeze()
     worker = Worker(Workspace(root=Path(sys.argv[1])), events)
     worker.report(Event(kind="ready"))
     for line in sys.stdin:
