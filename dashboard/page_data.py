@@ -18,11 +18,15 @@ from dashboard import data
 from dashboard.analysis import ResponseKind
 from dashboard.analysis.budget.results import FirstAnswer, NextRuns, Recommendation
 from dashboard.analysis.budget.spec import PlanSpec
+from dashboard.analysis.compare.results import AbilityComparison
+from dashboard.analysis.mixtures import MixtureResult
 from dashboard.analysis.serialise import from_plain
 from dashboard.study_results import (
     ScaleResults,
     SourceResults,
     TransferResults,
+    find_abilities,
+    find_mixture_results,
     find_scales,
     find_sources,
     find_transfer,
@@ -48,6 +52,29 @@ def load_scales(root: Path, snapshot_id: str, study: str, metric: Metrics = None
     """Compare base models at the observed volumes and at 2, 4 and 8 times the largest."""
     with closing(data.open_snapshot(root, snapshot_id)) as conn:
         return find_scales(conn, Workspace(root=root), study, _metrics(metric), data.FIT_SETTINGS)
+
+
+@st.cache_resource(
+    max_entries=8, show_spinner="Comparing and averaging abilities (once per snapshot)…"
+)
+def load_abilities(
+    root: Path, snapshot_id: str, study: str, metric: Metrics = None
+) -> AbilityComparison:
+    """Compare abilities with each other, and average them."""
+    with closing(data.open_snapshot(root, snapshot_id)) as conn:
+        return find_abilities(
+            conn, Workspace(root=root), study, _metrics(metric), data.FIT_SETTINGS
+        )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing mixtures (once per snapshot)…")
+def load_mixtures(
+    root: Path, snapshot_id: str, study: str, base_model: str, metric: Metrics = None
+) -> MixtureResult | None:
+    """Compare a base model's named mixtures of training data; None without two of them."""
+    with closing(data.open_snapshot(root, snapshot_id)) as conn:
+        found = find_mixture_results(conn, study, [base_model], _metrics(metric), data.FIT_SETTINGS)
+    return found[0] if found else None
 
 
 @st.cache_resource(

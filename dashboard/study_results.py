@@ -20,9 +20,11 @@ from dashboard.analysis.compare.results import (
 )
 from dashboard.analysis.effective.results import EffectiveFit
 from dashboard.analysis.joint.results import JointFit
+from dashboard.analysis.mixtures import MixtureResult, compare_mixtures, find_mixtures
 from dashboard.analysis.run_table import RunTable
 from dashboard.analysis.serialise import from_plain, to_plain
 from dashboard.analysis.transfer.results import TransferResult
+from dashboard.charts.selection import REFERENCE_SOURCE
 from dashboard.comparison_evidence import load_balance, load_comparable_curves
 from dashboard.evidence import load_items
 from dashboard.fit_store import fit_joint_or_load
@@ -139,6 +141,29 @@ def find_abilities(
 
     key = result_key("compare-abilities", curves, settings, {})
     return from_plain(AbilityComparison, load_or_compute(place, "compare-abilities", key, compute))
+
+
+def find_mixture_results(
+    conn: duckdb.DuckDBPyConnection,
+    study: str,
+    base_models: Sequence[str],
+    metrics: Sequence[str] | None,
+    settings: FitSettings,
+) -> tuple[MixtureResult, ...]:
+    """Compare named mixtures with the even mix of the same size, if there is one, else a mixture.
+
+    One result a base model, in the order given; models without two mixtures are left out.
+    """
+    from dashboard.transfer_evidence import load_run_tables
+
+    tables = load_run_tables(conn, studies=[study], base_models=base_models, metrics=metrics)
+    found = []
+    for table in sorted(tables, key=lambda one: base_models.index(one.base_model)):
+        names = [one.name for one in find_mixtures(table)]
+        even = [name for name in names if name.startswith(f"even {REFERENCE_SOURCE}")]
+        one = compare_mixtures(table, settings, next(iter(even or names), None))
+        found += [one] if one.pairs else []
+    return tuple(found)
 
 
 def find_transfer(

@@ -83,6 +83,13 @@ def resolve_base_model(spec: BaseModelSpec, data_root: Path, *, convert: bool = 
     )
 
 
+def find_local_folder(name: str) -> Path | None:
+    """Return the folder of one's own that a grid's name or path means; None for other models."""
+    shipped = name in (SMOLLM2, GEMMA3) or (LADDER / name / "config.json").is_file()
+    folder = Path(name)
+    return None if shipped or not (folder / "config.json").is_file() else folder
+
+
 @lru_cache(maxsize=16)
 def _content_hash(folder: Path) -> str:
     """Hash weights, configuration and tokenizer, by name and content."""

@@ -28,7 +28,7 @@ from runners.sft_data import (
     prepare_subset,
 )
 from warehouse.errors import LandingError
-from warehouse.landing import list_landing, read_document, write_document
+from warehouse.landing import list_landing, read_document, write_atomically, write_document
 from warehouse.records import PlanRecord, RecordKind, RunRecord, RunStatus
 from warehouse.workspace import Workspace
 
@@ -217,6 +217,10 @@ def land_plan(workspace: Workspace, plan: RunPlan) -> None:
     stem = f"{plan.spec.study}-{short_hash(record.model_dump(mode='json', exclude={'created_at'}))}"
     if not (workspace.landing / RecordKind.PLAN.value / f"{stem}.json").exists():
         write_document(workspace, RecordKind.PLAN, stem, record)
+    if plan.spec.dataset.folder is not None:
+        # What a grid file says of the folder holds beside that file alone.
+        folder, note = str(plan.data.folder.resolve()), workspace.dataset_note(plan.spec.study)
+        write_atomically(note, lambda target: target.write_text(folder, "utf-8"))
 
 
 def reply_settings(judge: JudgeSpec | None) -> ReplySettings | None:

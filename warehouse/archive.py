@@ -32,6 +32,7 @@ import pyarrow as pa
 from warehouse.errors import InputError, WorkError
 from warehouse.landing import list_landing, write_atomically
 from warehouse.records import DOCUMENTS, SCHEMA_VERSION, RecordKind
+from warehouse.study_files import find_study_files
 from warehouse.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -80,8 +81,10 @@ class Restored:
 # --- Packing ----------------------------------------------------------------------------------
 
 
-def export_landing(workspace: Workspace, out: Path) -> tuple[ArchivedFile, ...]:
-    """Write all landing files and their manifest as one archive.
+def export_landing(
+    workspace: Workspace, out: Path, *, study: str | None = None
+) -> tuple[ArchivedFile, ...]:
+    """Write landing files and their manifest as one archive.
 
     Parameters
     ----------
@@ -89,18 +92,25 @@ def export_landing(workspace: Workspace, out: Path) -> tuple[ArchivedFile, ...]:
         Whose landing zone to pack.
     out : Path
         `.tar.zst`, `.tar.gz` or `.zip`; replaced in one step if it exists.
+    study : str, optional
+        Pack what makes this study's results; all landing files by default.
 
     Raises
     ------
     InputError
-        If the name has another ending, its folder is missing, or nothing has landed.
+        If the name has another ending, its folder is missing, or nothing (of the study) has
+        landed.
     WorkError
-        If a landing file went away meanwhile, or the disk is full.
+        If a landing file went away meanwhile, can't be told whose it is, or the disk is full.
     """
     _suffix(out)
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.absolute().parent}.")
     sources = list_sources(workspace)
+    if study is not None:
+        kinds = [(RecordKind(source.parent.name), source) for _, source in sources]
+        chosen = find_study_files(kinds, study)
+        sources = [(path, source) for path, source in sources if source in chosen]
     packed: list[ArchivedFile] = []
 
     def write(target: Path) -> None:

@@ -370,7 +370,7 @@ JUDGE_VOTE = pa.schema(
             "1 = model_a, 2 = model_b, between is graded, 1.5 a tie.",
             nullable=True,
         ),
-        _field("rating", pa.float64(), "Score that a rubric gave.", nullable=True),
+        _field("rating", pa.float64(), "Mark that a rubric gave, from 1 to 10.", nullable=True),
         _field("failed_reason", pa.string(), "Why there is no verdict.", nullable=True),
         _field("len_a", pa.int64(), "Length of model_a's answer.", nullable=True),
         _field("len_b", pa.int64(), "Length of model_b's answer.", nullable=True),

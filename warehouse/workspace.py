@@ -22,6 +22,10 @@ class Workspace:
         """Prepared training data, one folder a dataset hash."""
         return self.root / "data"
 
+    def dataset_note(self, study: str) -> Path:
+        """File that says where the study's dataset lies on this machine; no export holds it."""
+        return self.data / f"{study}.dataset"
+
     @property
     def checkpoints(self) -> Path:
         """Checkpoints by cell id, deleted after scoring unless kept."""

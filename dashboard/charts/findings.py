@@ -67,10 +67,13 @@ def headline(curves: Sequence[CurveFit]) -> str:
     if not labelled:
         return _unlabelled_headline(inside)
     growing = [curve for curve in inside if curve.label in GROWING]
-    parts = [
-        f"{len(growing)} of {say_count(len(inside), 'ability', 'abilities')} of {model} "
-        f"{'grows' if len(growing) == 1 else 'grow'} with {source} data"
-    ]
+    total = say_count(len(inside), "ability", "abilities")
+    falling = _falling(inside)
+    if falling:
+        parts = [f"The {falling} falls in {len(growing)} of {total} of {model} with {source} data"]
+    else:
+        grow = "grows" if len(growing) == 1 else "grow"
+        parts = [f"{len(growing)} of {total} of {model} {grow} with {source} data"]
     flat = _names(inside, Label.RESISTANT)
     if flat:
         parts.append(f"{say_list(flat)} {'stays' if len(flat) == 1 else 'stay'} flat")
@@ -98,6 +101,9 @@ def _unlabelled_headline(inside: Sequence[CurveFit]) -> str:
         return f"{what} {on} improves {size}."
     better = sum(curve.gain.low > 0 for curve in known if curve.gain)
     said = say_count(len(inside), "ability", "abilities")
+    falling = _falling(inside)
+    if falling:
+        return f"The {falling} falls beyond its interval in {better} of {said} {on}."
     ending = "improves beyond its interval" if better == 1 else "improve beyond their intervals"
     return f"{better} of {said} {on} {ending}."
 
@@ -402,17 +408,22 @@ def growth_title(curves: Sequence[CurveFit]) -> str:
     groups = list(dict.fromkeys((curve.base_model, curve.data_source) for curve in curves))
     if len(groups) == 1:
         return headline(curves).removesuffix(".")
+    inside = [curve for curve in curves if not curve.out_of_domain] or list(curves)
+    labelled = any(curve.label is not None for curve in inside)
     by_model: dict[str, list[str]] = {}
     for model, source in groups:
         growing = sum(
-            curve.label in GROWING and not curve.out_of_domain
-            for curve in curves
+            _grows(curve, labelled=labelled)
+            for curve in inside
             if (curve.base_model, curve.data_source) == (model, source)
         )
         by_model.setdefault(model, []).append(f"{growing} on {source}")
     parts = [f"{model} {say_list(counts)} data" for model, counts in by_model.items()]
-    n_abilities = len({curve.ability for curve in curves if not curve.out_of_domain})
-    return f"Abilities that grow, of {n_abilities}: {'; '.join(parts)}"
+    falling = _falling(inside)
+    what = f"whose {falling} falls" if falling else "that grow"
+    if not labelled:
+        what += " beyond its interval" if falling else " beyond their intervals"
+    return f"Abilities {what}, of {len({c.ability for c in inside})}: {'; '.join(parts)}"
 
 
 def growth_note(curves: Sequence[CurveFit]) -> str:
@@ -429,6 +440,21 @@ def growth_note(curves: Sequence[CurveFit]) -> str:
         f"items; large marks: their mean.{hollow} Line and band: averaged curve. "
         f"{interval_note(curves)} Dashed grey: guessing."
     )
+
+
+def _grows(curve: CurveFit, *, labelled: bool) -> bool:
+    """Tell whether an ability grows: by its label, or by its interval where a study gives none."""
+    if labelled:
+        return curve.label in GROWING
+    return curve.gain is not None and curve.gain.low > 0
+
+
+def _falling(curves: Sequence[CurveFit]) -> str | None:
+    """Return the name of what falls where abilities grow; None where higher is better."""
+    names = dict.fromkeys(curve.metric.replace("_", " ") for curve in curves)
+    if any(curve.higher_is_better for curve in curves):
+        return None
+    return next(iter(names)) if len(names) == 1 else "score"
 
 
 def _names(curves: Sequence[CurveFit], label: Label) -> list[str]:

@@ -19,7 +19,7 @@ from dashboard.charts.axes import (
     volume_axis_layout,
 )
 from dashboard.charts.findings import interval_note
-from dashboard.charts.growth import growth_subtitle, score_limits
+from dashboard.charts.growth import add_legend, growth_subtitle, score_limits
 from dashboard.charts.panels import Slot, add_chance, add_curve, add_points, is_drawn
 from dashboard.charts.style import (
     GREY,
@@ -82,6 +82,8 @@ def focus_figure(
         _add_predictions(figure, curve, axis, style, shift)
     if not narrow:
         _name_lines(figure, curves, axis, series, limits)
+    elif len(series) > 1:
+        add_legend(figure, series.values())
     _name_chance(figure, curves)
     figure.update_layout(
         xaxis=volume_axis_layout(axis, show_labels=True, wide=not narrow),
@@ -97,6 +99,7 @@ def focus_figure(
         left=44,
         right=12 if narrow else 190,
         axis_room=36,
+        legend=narrow and len(series) > 1,
     )
     return apply_frame(figure, frame, _HEIGHT)
 

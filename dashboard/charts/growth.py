@@ -97,7 +97,7 @@ def growth_figure(
         if group.heading:
             _add_heading(figure, group.heading, group_slots[0])
     if len(series) > 1:
-        _add_legend(figure, series.values())
+        add_legend(figure, series.values())
     frame = Frame(
         title=title,
         subtitle=growth_subtitle(curves),
@@ -230,7 +230,7 @@ def _plan_axes(group: Group, slot: Slot, *, labels: bool, small: bool) -> dict[s
     }
 
 
-def _add_legend(figure: go.Figure, series: Iterable[Series]) -> None:
+def add_legend(figure: go.Figure, series: Iterable[Series]) -> None:
     """Name each series by its line and mark together, which no single trace shows."""
     for style in series:
         figure.add_trace(

@@ -38,10 +38,49 @@ from dashboard.charts.wording import (
 
 _HEIGHT = 210
 _DODGE = 0.03
-OVERALL_NOTE = (
+_NOTE = (
     "Marks: means over abilities, each counting the same, with {level:.0%} intervals over test "
     "items and run-to-run differences."
 )
+
+
+def group_overall(
+    lines: Sequence[Overall], models: Sequence[str], sources: Sequence[str], domain: str
+) -> list[list[Overall]]:
+    """Return the means that are drawn together: a list a metric, in order of models and sources.
+
+    Means over one ability are left out, and so are those whose volumes count something else than
+    the first one's.
+
+    Parameters
+    ----------
+    lines : sequence of Overall
+        Of one study.
+    models, sources : sequence of str
+        Which ones, in the order wanted.
+    domain : str
+        `in_domain` or `out_of_domain`.
+    """
+    wanted = [
+        line
+        for line in lines
+        if line.domain == domain and line.base_model in models and line.data_source in sources
+    ]
+    wanted.sort(key=lambda one: (models.index(one.base_model), sources.index(one.data_source)))
+    by_metric: dict[str, list[Overall]] = {}
+    for line in wanted:
+        if len(line.abilities) > 1 and line.curve:
+            alike = by_metric.setdefault(line.metric, [])
+            if not alike or line.x_kind == alike[0].x_kind:
+                alike.append(line)
+    return list(by_metric.values())
+
+
+def overall_note(lines: Sequence[Overall], level: float) -> str:
+    """Say what marks and intervals are, and which abilities the means leave out."""
+    left_out = sorted({ability for line in lines for ability in line.left_out})
+    more = f" Left out: {', '.join(left_out)}." if left_out else ""
+    return _NOTE.format(level=level) + more
 
 
 def overall_figure(

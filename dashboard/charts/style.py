@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from dashboard.analysis import CurveFit, Label
+from dashboard.charts.legend import fit_legend
 
 # Okabe and Ito's palette without black and yellow, which vanish on a dark or a white page.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -27,6 +28,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 GREY = "#808080"
 _INK = "#1F2933"
 _INK_ON_DARK = "#E8EAED"
+# The background of Streamlit's dark pages.
+_PAGE_DARK = "#171614"
 FAINT = "rgba(128, 128, 128, 0.25)"
 
 FONT_FAMILY = '"Source Sans", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
@@ -40,6 +43,8 @@ SMALL_SIZE = 12
 EXPORT_WIDTH = 1040
 NOTE_CHARACTERS = 150
 TITLE_CHARACTERS = 105
+# A page's figures are at least so wide, in pixels, on a phone of 360.
+_PHONE_WIDTH = 330
 _FRAME = "frame"
 
 
@@ -247,10 +252,11 @@ def read_frame(figure: go.Figure) -> FrameTexts | None:
     return known and FrameTexts(**{name: known[name] for name in ("title", "subtitle", "note")})
 
 
-def suit_screen(figure: go.Figure, *, dark: bool) -> go.Figure:
+def suit_screen(figure: go.Figure, *, dark: bool, narrow: bool = False) -> go.Figure:
     """Return a copy for a light or dark page: clear background, no title, subtitle and note.
 
-    The page writes those itself, since lines of its own break on a phone.
+    The page writes those itself, since lines of its own break on a phone. For a phone (`narrow`)
+    the legend gets as many rows as it takes there.
     """
     spec: dict[str, Any] = figure.to_dict()
     layout = spec["layout"]
@@ -268,7 +274,16 @@ def suit_screen(figure: go.Figure, *, dark: bool) -> go.Figure:
             if one.get("name") not in ("title", "subtitle", "note")
         ]
     # Plotly checked all of it when it was drawn; checking again takes five times as long as this.
-    return go.Figure(spec, _validate=False)
+    screen = go.Figure(spec, _validate=False)
+    if narrow:
+        # Names stand over the marks there, and lines of the grid do not run through words.
+        page = _PAGE_DARK if dark else "white"
+        screen.update_annotations(bgcolor=page, borderpad=0, selector={"name": "row text"})
+    if known and narrow and layout["showlegend"]:
+        more = fit_legend(screen, _PHONE_WIDTH) + 8 - known["top"]
+        screen.layout.height += more
+        screen.layout.margin.t += more
+    return screen
 
 
 @cache

@@ -124,7 +124,9 @@ def _square(cell: TransferCell, mode: str, factor: float, *, narrow: bool) -> Sq
 # --- The evidence behind a cell ---------------------------------------------------------------
 
 
-def evidence_figure(evidence: Evidence, *, title: str, note: str) -> go.Figure:
+def evidence_figure(
+    evidence: Evidence, *, title: str, note: str, narrow: bool = False
+) -> go.Figure:
     """Draw the target's score after training on each source ability, the chosen one on top."""
     cell = evidence.cell
     names = ["chosen", "compared with", "other abilities"]
@@ -147,6 +149,7 @@ def evidence_figure(evidence: Evidence, *, title: str, note: str) -> go.Figure:
         subtitle=f"Score on {name_ability(cell.target_ability)}: mean of the runs, and their range",
         note=note,
         text_heading="Score, runs",
+        narrow=narrow,
     )
 
 

@@ -45,6 +45,7 @@ from dashboard.analysis.budget.target import target_volume, without_curve
 from dashboard.analysis.budget.transfer_surface import GrowthSurface
 from dashboard.analysis.curve_data import FloatArray
 from dashboard.analysis.serialise import from_plain, to_plain
+from dashboard.grid_paths import move_grid
 from dashboard.result_store import load_or_compute, result_key
 from warehouse.connection import latest_snapshot, open_latest
 from warehouse.errors import InputError
@@ -102,10 +103,14 @@ def recommend(
         if document["allocation"] is not None:
             found = from_plain(Recommendation, document)
         if grid_out is not None and found is not None:
-            grid = evidence.recommended_grid(conn, document["study"][0], found)
+            study = document["study"][0]
+            grid = evidence.recommended_grid(conn, study, found)
+            grid, doubt = move_grid(grid, grid_out.absolute().parent, place, study)
             text = "# A recommended mixture, from `recommend --grid-out`.\n"
             grid_out.write_text(text + yaml.safe_dump(grid, sort_keys=False), "utf-8")
             print(f"Wrote {grid_out}; check it: run-grid {grid_out} --dry-run.", file=sys.stderr)
+            if doubt is not None:
+                print(f"In {grid_out}, {doubt}.", file=sys.stderr)
     return document, found
 
 

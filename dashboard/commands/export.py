@@ -28,6 +28,9 @@ def export_figures(
         bool, typer.Option("--titles", help="Write the finding inside each figure.")
     ] = False,
     metric: MetricOption = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Figures of this base model alone; default: all of them.")
+    ] = None,
     snapshot: SnapshotOption = "latest",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_output: JsonOption = False,
@@ -42,7 +45,7 @@ def export_figures(
     from dashboard.export.collect import build_figure_set
     from dashboard.export.figure_files import check_folder, read_figure_options, write_figures
     from dashboard.export.provenance import describe_provenance
-    from dashboard.export.study_evidence import load_study_evidence
+    from dashboard.export.read_study import load_study_evidence
     from warehouse.errors import InputError
     from warehouse.snapshots import pin_snapshot
     from warehouse.workspace import open_workspace
@@ -50,7 +53,9 @@ def export_figures(
     options = read_figure_options(preset, formats, dpi, titles=titles)
     place = open_workspace(workspace)
     check_folder(out, options)
-    evidence = load_study_evidence(place, study, snapshot=snapshot, metric=metric, tell=_tell)
+    evidence = load_study_evidence(
+        place, study, snapshot=snapshot, metric=metric, base_model=base_model, tell=_tell
+    )
     index = write_figures(
         build_figure_set(evidence, options.preset.page),
         out,

@@ -82,6 +82,10 @@ def export_report(
         Path | None,
         typer.Option(help="Also write this .zip, with all that makes the report again."),
     ] = None,
+    landing: Annotated[
+        Path | None,
+        typer.Option(help="Import this archive of export landing into the workspace first."),
+    ] = None,
     metric: MetricOption = None,
     level: LevelOption = 0.95,
     replicates: ReplicatesOption = 1000,
@@ -105,6 +109,8 @@ def export_report(
     _check_file("--out", out, ".html")
     if bundle is not None:
         _check_file("--bundle", bundle, ".zip")
+    if landing is not None:
+        _bring(landing, workspace)
     place, evidence, records, provenance = _load(
         workspace, study, snapshot, metric, level, replicates
     )
@@ -163,9 +169,24 @@ def export_report(
     )
     if bundle is not None:
         print(
-            f"Wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB), with the landing files of all "
-            "studies of the workspace."
+            f"Wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB), with the landing files of the "
+            "study."
         )
+
+
+def _bring(archive: Path, workspace: Path) -> None:
+    """Land and publish what an archive holds, as `import landing` does."""
+    from warehouse.archive import import_landing
+    from warehouse.errors import InputError
+    from warehouse.ingest import ingest
+    from warehouse.workspace import open_workspace
+
+    if not archive.is_file():
+        raise InputError(f"--landing {archive}: there is no such file.")
+    place = open_workspace(workspace, create=True)
+    _tell("importing the archive")
+    import_landing(place, archive)
+    ingest(place)
 
 
 def _load(
@@ -179,7 +200,7 @@ def _load(
     """Read a study and compute what is not known of it yet."""
     from dashboard.analysis import FitSettings
     from dashboard.export.provenance import describe_provenance
-    from dashboard.export.study_evidence import load_study_evidence
+    from dashboard.export.read_study import load_study_evidence
     from dashboard.export.study_records import load_study_records
     from warehouse.workspace import open_workspace
 

@@ -11,6 +11,8 @@ import streamlit as st
 from dashboard.charts.training import has_loss, training_figure
 from dashboard.components.exclusion import show_exclusion
 from dashboard.components.figures import show_figure
+from dashboard.components.keep import keep
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.data import load_cells, load_training_log
 from dashboard.state import choose_one
@@ -60,19 +62,22 @@ def show_cell(opened: OpenStudy) -> None:
     log = load_training_log(opened.root, opened.snapshot_id, cell["cell_id"])
     if has_loss(log):
         show_figure(
-            training_figure(log, title=_loss_title(log, chosen), note=opened.source_note),
+            keep(training_figure, log, title=_loss_title(log, chosen), note=opened.source_note),
             name="training",
             alt=f"Training loss of {chosen}",
             table=lambda: log,
-            wide=False,
         )
     else:
         st.text("There is no training log: the cell was not trained, or not yet.")
-    with st.expander("Lineage and settings"):
-        st.dataframe(_lineage(cell), hide_index=True)
-        for name in _SETTINGS:
-            st.text(name)
-            st.code(_pretty(cell[name]), language="json")
+    show_on_demand("Lineage and settings", lambda: _show_lineage(cell))
+
+
+def _show_lineage(cell: pd.Series[Any]) -> None:
+    """Show what the cell was made from, and with which settings."""
+    st.dataframe(_lineage(cell), hide_index=True)
+    for name in _SETTINGS:
+        st.text(name)
+        st.code(_pretty(cell[name]), language="json")
 
 
 def _unique_names(cells: pd.DataFrame) -> list[str]:

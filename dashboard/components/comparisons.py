@@ -10,6 +10,8 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.analysis.settings import ANALYSIS_VERSION
+from dashboard.components.method import show_rows
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
 
@@ -28,15 +30,15 @@ _SHARES = ("P(best)", "share", "would remove")
 def show_too_few(what: str, field: str) -> None:
     """Say that a study has one of what the page compares, and which grid has several."""
     st.header(f"This study has fewer than two {what} to compare")
-    st.text(f"Add some to {field} of its grid; the grid quickstart has several.")
+    st.text(f"Add some to {field} of a grid; the grid quickstart has several.")
     st.code("python cli.py run-grid quickstart", language="bash")
 
 
 def show_readings(readings: Sequence[str], *, label: str = "Every ability in a sentence") -> None:
     """Show plain sentences, on demand where there are many."""
     if readings:
-        with st.expander(label):
-            st.markdown("\n".join(f"- {plain(text)}" for text in readings))
+        listed = "\n".join(f"- {plain(text)}" for text in readings)
+        show_on_demand(label, lambda: st.markdown(listed))
 
 
 def show_table(frame: pd.DataFrame) -> None:
@@ -64,9 +66,4 @@ def show_how(opened: OpenStudy, rows: Sequence[tuple[str, str]]) -> None:
         ("Snapshot", opened.snapshot_id),
         ("Analysis version", ANALYSIS_VERSION),
     ]
-    with st.expander("How this was computed"):
-        st.dataframe(
-            [{"What": what, "How": how} for what, how in (*rows, *shared)],
-            hide_index=True,
-            column_config={"What": st.column_config.Column(width="small")},
-        )
+    show_rows([*rows, *shared])

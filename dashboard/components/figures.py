@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.analysis import CurveFit
 from dashboard.charts.style import read_frame, suit_screen
 from dashboard.charts.tables import to_csv
+from dashboard.components.layout import is_narrow
+from dashboard.components.on_demand import pop_up
 from dashboard.components.text import plain
 from dashboard.export.render import NO_BROWSER, FigureFormat, find_browser, render_figure
 from dashboard.state import page_link
 
 # Streamlit's own full screen, and the downloads below, do the rest.
 _CONFIG = {"displayModeBar": False}
-# Figures that are kept for all sessions; one of ten panels takes half a megabyte.
-_KEPT = 64
+# Figures that are kept for all sessions, as many as `dashboard.components.keep` keeps.
+_KEPT = 96
 # What reaches the browser within its first frames is drawn all at once, the slowest last.
 _FRAMES_SECONDS = 0.06
-
-
-def keep_figure(
-    draw: Callable[..., go.Figure], curves: Sequence[CurveFit], **said: Any
-) -> go.Figure:
-    """Return `draw(curves, **said)`, from memory where the same curves were drawn before.
-
-    Drawing takes longer than all the rest of a page, and a page runs again with every click.
-
-    Parameters
-    ----------
-    draw : callable
-        Function of `dashboard.charts`.
-    curves : sequence of CurveFit
-        Of a fit that is kept itself (`dashboard.data.load_fit`): curves are told apart by identity.
-    **said
-        What else the figure depends on: texts, numbers.
-
-    Returns
-    -------
-    Figure
-        Shared between sessions; must not be changed.
-    """
-    return _drawn(draw, list(curves), said)[1]
-
-
-@st.cache_resource(
-    max_entries=_KEPT, show_spinner=False, hash_funcs={CurveFit: id, FunctionType: repr}
-)
-def _drawn(
-    draw: Callable[..., go.Figure], curves: list[CurveFit], said: dict[str, Any]
-) -> tuple[list[CurveFit], go.Figure]:
-    """Draw; the curves are kept with their figure, so that no others can get their ids."""
-    return curves, draw(curves, **said)
 
 
 def show_figure(
@@ -68,7 +34,6 @@ def show_figure(
     alt: str,
     table: Callable[[], pd.DataFrame],
     selectable: bool = False,
-    wide: bool = True,
     leads: bool = False,
 ) -> list[dict[str, Any]]:
     """Draw a figure between its title and its note; offer downloads and a link under it.
@@ -88,9 +53,6 @@ def show_figure(
         Returns the numbers behind the figure; called only when somebody downloads them.
     selectable : bool
         Whether clicking a mark runs the page again.
-    wide : bool
-        Whether the figure needs a desk's width, so that it scrolls sideways on a phone; False for
-        one that was drawn for the screen's width (`dashboard.components.layout.is_narrow`).
     leads : bool
         Whether it answers the page's question: the rest of the page then waits until the browser
         is drawing it.
@@ -107,17 +69,16 @@ def show_figure(
         if texts.subtitle:
             st.markdown(plain(texts.subtitle))
     dark = st.context.theme.type == "dark"
-    with st.container(key=f"{'wide' if wide else 'fitted'}-{name}"):
-        shown = st.plotly_chart(
-            _suit(figure, dark, selectable)[1],
-            key=f"figure-{name}",
-            # Streamlit's own chart theme would grey the text that figures rest on.
-            theme=None,
-            config=_CONFIG,
-            alt=alt,
-            on_select="rerun" if selectable else "ignore",
-            selection_mode="points",
-        )
+    shown = st.plotly_chart(
+        _suit(figure, dark, is_narrow(), selectable)[1],
+        key=f"figure-{name}",
+        # Streamlit's own chart theme would grey the text that figures rest on.
+        theme=None,
+        config=_CONFIG,
+        alt=alt,
+        on_select="rerun" if selectable else "ignore",
+        selection_mode="points",
+    )
     if texts is not None:
         for line in filter(None, texts.note.split("\n")):
             st.caption(plain(line))
@@ -128,30 +89,57 @@ def show_figure(
     return list(shown.selection.points) if isinstance(shown, dict) else []
 
 
+class _Screen(go.Figure):
+    """A figure that changes no more: the page asks for its dictionary on every run."""
+
+    def __init__(self, figure: go.Figure) -> None:
+        """Make the dictionary once; Plotly would copy and encode every array each time."""
+        super().__init__()
+        self._ready = figure.to_dict()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the browser draws; must not be changed."""
+        return self._ready
+
+
 @st.cache_resource(max_entries=_KEPT, show_spinner=False, hash_funcs={go.Figure: id})
-def _suit(figure: go.Figure, dark: bool, selectable: bool) -> tuple[go.Figure, go.Figure]:
-    """Return a figure and its likeness on the page; both are kept, as in `_drawn`."""
-    screen = suit_screen(figure, dark=dark)
+def _suit(
+    figure: go.Figure, dark: bool, narrow: bool, selectable: bool
+) -> tuple[go.Figure, _Screen]:
+    """Return a figure and its likeness on the page; the first is kept to keep its id."""
+    screen = suit_screen(figure, dark=dark, narrow=narrow)
     if selectable:
         # A click chooses; it isn't meant to fade whatever it did not choose.
         screen.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"})
-    return figure, screen
+    return figure, _Screen(screen)
 
 
 def _show_takeaways(figure: go.Figure, name: str, table: Callable[[], pd.DataFrame]) -> None:
     """Offer files, which are made when somebody clicks, and the link."""
+
+    def draw() -> None:
+        with st.container(horizontal=True):
+            pop_up("Download", "download", name, lambda: _show_downloads(figure, name, table))
+            pop_up("Copy link", "link", name, _show_link)
+
+    st.fragment(draw)()
+
+
+def _show_downloads(figure: go.Figure, name: str, table: Callable[[], pd.DataFrame]) -> None:
+    """Offer a figure's files."""
     drawn = {"png": "Picture (PNG)", "svg": "Drawing (SVG)", "pdf": "Print (PDF)"}
-    with st.container(horizontal=True):
-        with st.popover("Download", icon=":material/download:", type="tertiary"):
-            if not _has_browser():
-                st.caption(plain(NO_BROWSER))
-                drawn = {}
-            for kind, label in (drawn | {"html": "Interactive (HTML)"}).items():
-                _offer(label, partial(_render, figure, kind), f"{name}.{kind}")
-            _offer("Numbers (CSV)", lambda: to_csv(table()), f"{name}.csv")
-        with st.popover("Copy link", icon=":material/link:", type="tertiary"):
-            st.caption("Restores this page, its filters and the snapshot.")
-            st.code(page_link(), language=None, wrap_lines=True)
+    if not _has_browser():
+        st.caption(plain(NO_BROWSER))
+        drawn = {}
+    for kind, label in (drawn | {"html": "Interactive (HTML)"}).items():
+        _offer(label, partial(_render, figure, kind), f"{name}.{kind}")
+    _offer("Numbers (CSV)", lambda: to_csv(table()), f"{name}.csv")
+
+
+def _show_link() -> None:
+    """Show the link that restores the page."""
+    st.caption("Restores this page, its filters and the snapshot.")
+    st.code(page_link(), language=None, wrap_lines=True)
 
 
 def _offer(label: str, make: Callable[[], bytes | str], file_name: str) -> None:

@@ -9,11 +9,15 @@ import numpy as np
 import streamlit as st
 
 from dashboard.analysis import CurveFit
+from dashboard.charts.findings import interval_note
 from dashboard.charts.focus import focus_figure, focus_title, residual_figure
+from dashboard.charts.plateau import PLATEAU_NOTE, plateau_figure, plateau_table, plateau_title
 from dashboard.charts.tables import backtest_table, points_table
 from dashboard.charts.wording import name_ability
-from dashboard.components.figures import keep_figure, show_figure
+from dashboard.components.figures import show_figure
+from dashboard.components.keep import keep
 from dashboard.components.layout import is_narrow
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.data import load_fit
 from dashboard.state import choose_one, choose_switch
@@ -71,28 +75,63 @@ def show_focus(
         by_key = {curve.key: curve for curve in fit.curves}
         chosen = [by_key[curve.key] for curve in chosen]
     show_figure(
-        keep_figure(focus_figure, chosen, source_note=opened.source_note, narrow=is_narrow()),
+        keep(focus_figure, chosen, source_note=opened.source_note, narrow=is_narrow()),
         name="ability",
         alt=focus_title(chosen),
         table=lambda: points_table(chosen),
-        wide=False,
     )
     for curve in chosen:
         if curve.reading:
             st.text(curve.reading)
-    with st.expander("Residuals and backtest"):
-        show_figure(
-            keep_figure(residual_figure, chosen, source_note=opened.source_note),
-            name="residuals",
-            alt=f"Residuals of {name_ability(ability)}",
-            table=lambda: points_table(chosen),
-            wide=False,
-        )
-        st.dataframe(backtest_table(chosen), hide_index=True, placeholder="—")
-        st.caption(
-            "Backtest: each method is fitted to the smaller volumes and judged on the larger ones, "
-            "pooled over the study; its weight is its share in predictions as far out."
-        )
+    show_on_demand("Residuals and backtest", lambda: _show_residuals(opened, chosen))
+
+
+def _show_residuals(opened: OpenStudy, chosen: Sequence[CurveFit]) -> None:
+    """Show how far runs lie from their curve, and how well earlier volumes foretold later ones."""
+    show_figure(
+        keep(residual_figure, chosen, source_note=opened.source_note),
+        name="residuals",
+        alt=f"Residuals of {name_ability(chosen[0].ability)}",
+        table=lambda: points_table(chosen),
+    )
+    st.dataframe(backtest_table(chosen), hide_index=True, placeholder="—")
+    st.caption(
+        "Backtest: each method is fitted to the smaller volumes and judged on the larger ones, "
+        "pooled over the study; its weight is its share in predictions as far out."
+    )
+
+
+def show_plateaus(opened: OpenStudy, curves: Sequence[CurveFit]) -> None:
+    """Show what the next doubling of data would gain, ability by ability or model by model.
+
+    Parameters
+    ----------
+    opened : OpenStudy
+        Study of the page.
+    curves : sequence of CurveFit
+        The curves of the page, those of its base model and data source first in each ability.
+    """
+    first = curves[0]
+    alike = [
+        c for c in curves if (c.data_source, c.response) == (first.data_source, first.response)
+    ]
+    mine = [curve for curve in alike if curve.base_model == first.base_model]
+    shown = mine if len(mine) > 1 else [c for c in alike if c.ability == first.ability]
+    if not any(curve.plateau.gain for curve in shown):
+        return
+    title = plateau_title(shown)
+    show_figure(
+        keep(
+            plateau_figure,
+            shown,
+            title=title,
+            note=f"{PLATEAU_NOTE} {interval_note(shown)}\n{opened.source_note}",
+            narrow=is_narrow(),
+        ),
+        name="plateaus",
+        alt=title,
+        table=lambda: plateau_table(shown),
+    )
 
 
 def volumes_ahead(curves: Sequence[CurveFit]) -> tuple[float, ...]:

@@ -7,14 +7,11 @@ import streamlit as st
 _NARROW = "is_narrow"
 _NARROW_PIXELS = 640
 
-# Figures that were not drawn for a phone keep the width that their lettering needs, and scroll.
 _STYLE = f"""
 <style>
 .stMainBlockContainer {{ padding-top: 3rem; }}
-[class*="st-key-wide-"] {{ overflow-x: auto; }}
 @media (max-width: {_NARROW_PIXELS}px) {{
   .stMainBlockContainer {{ padding: 3.5rem 0.9rem 2rem; }}
-  [class*="st-key-wide-"] > .stElementContainer {{ min-width: 720px; max-width: none; }}
 }}
 </style>
 """
@@ -42,3 +39,8 @@ def apply_layout() -> None:
 def is_narrow() -> bool:
     """Tell whether the screen is as narrow as a phone; False until the browser said so."""
     return bool(st.session_state.get(_NARROW))
+
+
+def n_columns() -> int:
+    """Return how many panels of a figure stand in a row."""
+    return 2 if is_narrow() else 5

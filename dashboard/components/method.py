@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.analysis import CurveFit, StudyFit
 from dashboard.charts.findings import interval_note, label_rule
 from dashboard.charts.wording import say_count
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.data import FIT_SETTINGS
 
@@ -54,9 +55,16 @@ def show_method(opened: OpenStudy, fit: StudyFit, curves: Sequence[CurveFit]) ->
         ("Snapshot", opened.snapshot_id),
         ("Analysis version", fit.analysis_version),
     ]
-    with st.expander("How this was computed"):
-        st.dataframe(
+    show_rows(rows)
+
+
+def show_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Show, on demand, how what a page shows was computed: what, and how."""
+    show_on_demand(
+        "How this was computed",
+        lambda: st.dataframe(
             [{"What": what, "How": how} for what, how in rows],
             hide_index=True,
             column_config={"What": st.column_config.Column(width="small")},
-        )
+        ),
+    )

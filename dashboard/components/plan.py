@@ -15,6 +15,9 @@ from dashboard.charts import budget_figures as figures
 from dashboard.charts.style import suit_screen
 from dashboard.components.comparisons import show_table
 from dashboard.components.figures import show_figure
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.components.plan_form import PlanRequest
 from dashboard.components.text import plain
@@ -54,7 +57,8 @@ def compute_plan(opened: OpenStudy, request: PlanRequest) -> Recommendation:
                 subtitle=f"Examples to get for {first.base_model}",
                 note="",
             )
-            screen = suit_screen(figure, dark=st.context.theme.type == "dark")
+            dark = st.context.theme.type == "dark"
+            screen = suit_screen(figure, dark=dark, narrow=is_narrow())
             st.plotly_chart(screen, key="figure-first-answer", theme=None)
 
     with st.spinner("Fitting the curves, then checking the plan against what noise could do…"):
@@ -75,7 +79,8 @@ def show_allocation(opened: OpenStudy, request: PlanRequest, found: Recommendati
     """Show what to buy, with its table and the grid to run."""
     title = charts.allocation_title(found.allocation)
     show_figure(
-        figures.allocation_figure(
+        keep(
+            figures.allocation_figure,
             found.allocation,
             title=title,
             subtitle=f"Examples to get for {found.base_model}: {found.spent:,.6g} of "
@@ -86,13 +91,11 @@ def show_allocation(opened: OpenStudy, request: PlanRequest, found: Recommendati
         name="allocation",
         alt=title,
         table=lambda: charts.allocation_table(found),
-        wide=False,
     )
     _show_grid(opened, found)
     for warning in found.warnings:
         st.warning(plain(warning))
-    with st.expander("The plan as a table"):
-        show_table(charts.allocation_table(found))
+    show_on_demand("The plan as a table", lambda: show_table(charts.allocation_table(found)))
 
 
 def _show_grid(opened: OpenStudy, found: Recommendation) -> None:
@@ -122,8 +125,13 @@ def show_outcome(opened: OpenStudy, request: PlanRequest, found: Recommendation)
     response = request.response
     title = charts.expected_title(found, response)
     show_figure(
-        figures.expected_figure(
-            found, response, title=title, note=f"{charts.EXPECTED_NOTE}\n{opened.source_note}"
+        keep(
+            figures.expected_figure,
+            found,
+            response=response,
+            title=title,
+            note=f"{charts.EXPECTED_NOTE}\n{opened.source_note}",
+            narrow=is_narrow(),
         ),
         name="expected-scores",
         alt=title,
@@ -134,13 +142,17 @@ def show_outcome(opened: OpenStudy, request: PlanRequest, found: Recommendation)
     if len(found.frontier) > 1:
         frontier = charts.frontier_title(found, response)
         show_figure(
-            figures.frontier_figure(
-                found, response, request.unit, title=frontier, note=opened.source_note
+            keep(
+                figures.frontier_figure,
+                found,
+                response=response,
+                unit=request.unit,
+                title=frontier,
+                note=opened.source_note,
             ),
             name="frontier",
             alt=frontier,
             table=lambda: charts.frontier_table(found),
-            wide=False,
         )
 
 

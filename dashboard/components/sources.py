@@ -9,15 +9,26 @@ import streamlit as st
 from dashboard.analysis import CurveFit
 from dashboard.charts import source_figures as figures
 from dashboard.charts import sources as charts
+from dashboard.charts.mixture_figures import (
+    MIXTURE_NOTE,
+    mixtures_figure,
+    mixtures_table,
+    mixtures_title,
+)
 from dashboard.charts.sources import SourceView, common_volumes, select_sources
 from dashboard.charts.wording import say_examples
-from dashboard.components.comparisons import show_table
+from dashboard.components.comparisons import show_readings, show_table
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import models_of, sources_of
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
-from dashboard.page_data import SourceResults, load_sources
+from dashboard.data import FIT_SETTINGS, load_cells
+from dashboard.page_data import SourceResults, load_mixtures, load_sources
 from dashboard.state import choose_one
+from warehouse.errors import GrowthpaceError
 
 _LARGEST = "largest common"
 
@@ -43,7 +54,8 @@ def choose_sources(
     }
     with fourth:
         at = choose_one("volume", "Volume", [_LARGEST, *reversed(offered)])
-    view = select_sources(
+    view = keep(
+        select_sources,
         results.comparison,
         results.balance,
         curves,
@@ -63,19 +75,60 @@ def show_exchange(view: SourceView, note: str) -> None:
     """Show exchange rates, and who is still growing."""
     rates = charts.rates_title(view)
     show_figure(
-        figures.rates_figure(view, title=rates, note=f"{charts.RATE_NOTE} {note}"),
+        keep(
+            figures.rates_figure,
+            view,
+            title=rates,
+            note=f"{charts.RATE_NOTE} {note}",
+            narrow=is_narrow(),
+        ),
         name="exchange-rates",
         alt=rates,
         table=lambda: figures.rates_table(view),
     )
     growing = charts.growing_title(view)
     show_figure(
-        figures.growing_figure(view, title=growing, note=f"{charts.GROWING_NOTE} {note}"),
+        keep(
+            figures.growing_figure,
+            view,
+            title=growing,
+            note=f"{charts.GROWING_NOTE} {note}",
+            narrow=is_narrow(),
+        ),
         name="still-growing",
         alt=growing,
         table=lambda: figures.growing_table(view),
-        wide=False,
     )
+
+
+def show_mixtures(opened: OpenStudy, base_model: str, metric: str | None) -> None:
+    """Show named mixtures of training data against an even one, where runs have them."""
+    cells = load_cells(opened.root, opened.snapshot_id, opened.study)
+    mixed = (cells["design"] == "mixture") & (cells["base_model"] == base_model)
+    if not (mixed & (cells["status"] == "done")).any():
+        return
+    try:
+        found = load_mixtures(opened.root, opened.snapshot_id, opened.study, base_model, metric)
+    except GrowthpaceError as error:
+        st.caption(plain(f"Mixtures not compared: {error}"))
+        return
+    if found is None:
+        return
+    title = mixtures_title(found, FIT_SETTINGS.fdr)
+    show_figure(
+        keep(
+            mixtures_figure,
+            found,
+            fdr=FIT_SETTINGS.fdr,
+            title=title,
+            note=f"{MIXTURE_NOTE}\n{opened.source_note}",
+            narrow=is_narrow(),
+        ),
+        name="mixtures",
+        alt=title,
+        table=lambda: mixtures_table(found),
+    )
+    show_readings(found.reading, label="Every mixture in a sentence")
 
 
 def show_balance(view: SourceView, note: str) -> None:
@@ -85,10 +138,11 @@ def show_balance(view: SourceView, note: str) -> None:
         st.subheader(balance, anchor=False)
     elif view.balance:
         show_figure(
-            figures.balance_figure(view, title=balance, note=note),
+            keep(figures.balance_figure, view, title=balance, note=note, narrow=is_narrow()),
             name="balance",
             alt=balance,
             table=lambda: figures.balance_table(view),
         )
-    with st.expander("What each source's runs were trained on"):
-        show_table(figures.balance_table(view))
+    show_on_demand(
+        "What each source's runs were trained on", lambda: show_table(figures.balance_table(view))
+    )

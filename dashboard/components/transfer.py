@@ -14,6 +14,8 @@ from dashboard.charts.transfer import MODES, Comparison
 from dashboard.components.comparisons import show_table
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
 from dashboard.data import FIT_SETTINGS, load_ability_scores
@@ -50,7 +52,7 @@ def choose_transfer(opened: OpenStudy) -> tuple[TransferResults, Comparison, str
     if results is None:
         st.header(plain(f"No run of {model} is scored on this metric"))
         return None
-    comparisons = {one.name: one for one in charts.list_comparisons(results.transfer)}
+    comparisons = {one.name: one for one in keep(charts.list_comparisons, results.transfer)}
     if not comparisons:
         _show_no_transfer(opened, results)
         return None
@@ -96,8 +98,12 @@ def show_effective(opened: OpenStudy, results: TransferResults) -> None:
     if effective.tau_identified:
         title = charts.tau_title(effective, FIT_SETTINGS.fdr)
         show_figure(
-            figures.tau_figure(
-                effective, title=title, note=f"{charts.TAU_NOTE}\n{opened.source_note}"
+            keep(
+                figures.tau_figure,
+                effective,
+                title=title,
+                note=f"{charts.TAU_NOTE}\n{opened.source_note}",
+                narrow=is_narrow(),
             ),
             name="effective-data",
             alt=title,

@@ -85,7 +85,9 @@ def _show_flagged(opened: OpenStudy) -> None:
     st.warning(
         plain(
             f"{say_count(int(flagged['n_flagged'].sum()), 'test item')} may be given away by "
-            f"training data ({', '.join(parts)}); scores without them are in mart_flagged_score."
+            f"training data ({', '.join(parts)}); scores without them are in mart_flagged_score, "
+            f"and python cli.py fit --study {opened.study} --without-flagged fits growth without "
+            "them."
         ),
         icon=":material/visibility:",
     )

@@ -76,7 +76,7 @@ def write_bundle(
                 member.compress_type = zipfile.ZIP_DEFLATED
                 packed.writestr(member, text)
             landing = Path(folder) / LANDING
-            export_landing(workspace, landing)
+            export_landing(workspace, landing, study=provenance.study)
             # It is compressed already.
             packed.write(landing, LANDING, zipfile.ZIP_STORED)
 
@@ -90,8 +90,8 @@ def grid_yaml(grid: Mapping[str, Any]) -> str:
 
 
 def _readme(records: StudyRecords, provenance: Provenance, options: Sequence[str]) -> str:
-    """Return what the zip holds and the commands that give the same numbers again."""
-    asked = shlex.join(options)
+    """Return what the zip holds and the command that gives the same numbers again."""
+    asked, outputs = shlex.join(options), "--out rebuilt.html --bundle rebuilt.zip"
     version = provenance.versions.get("growthpace", "unknown")
     commit = f", commit {provenance.git_commit}" if provenance.git_commit else ""
     grid = (
@@ -104,7 +104,7 @@ def _readme(records: StudyRecords, provenance: Provenance, options: Sequence[str
 
 `report.html` opens in any browser, without a network. The numbers in it come from the files here:
 
-- `{LANDING}`: every result as it landed, of all studies of the workspace.
+- `{LANDING}`: every result of the study, as it landed.
 - `tables/`: the report's tables as LaTeX, Markdown and CSV.
 - `figures/`: the data and the caption of each figure.
 - `provenance.json`: snapshot, settings and versions.
@@ -113,8 +113,7 @@ The same numbers again, from this folder, with growthpace {version}{commit}, ana
 {provenance.analysis_version}:
 
 ```
-python cli.py import landing {LANDING} --workspace rebuilt
-python cli.py export report {asked} --workspace rebuilt --out rebuilt.html --bundle rebuilt.zip
+python cli.py export report {asked} --landing {LANDING} --workspace rebuilt {outputs}
 ```
 
 The CSV files in `tables/` of both zips are equal then. Provenance differs: it names the snapshot,

@@ -30,7 +30,7 @@ def build_figure_set(evidence: StudyEvidence, page: Page) -> FigureSet:
     Parameters
     ----------
     evidence : StudyEvidence
-        From `dashboard.export.study_evidence.load_study_evidence`.
+        From `dashboard.export.read_study.load_study_evidence`.
     page : Page
         For whose width they are laid out (`dashboard.export.paper.Preset`).
     """

@@ -16,7 +16,13 @@ from dashboard.charts.findings import (
 from dashboard.charts.focus import focus_title
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.growth import BY_GAIN, growth_figure, order_curves
-from dashboard.charts.overall import OVERALL_NOTE, overall_figure, overall_table, overall_title
+from dashboard.charts.overall import (
+    group_overall,
+    overall_figure,
+    overall_note,
+    overall_table,
+    overall_title,
+)
 from dashboard.charts.plateau import PLATEAU_NOTE, plateau_figure, plateau_table, plateau_title
 from dashboard.charts.scale import spread_models
 from dashboard.charts.selection import models_of, select_curves, sources_of
@@ -75,9 +81,12 @@ def exam_figures(evidence: StudyEvidence, page: Page) -> list[Found]:
     curves = [curve for curve in evidence.fit.curves if curve.out_of_domain]
     names = ("out-of-domain-overall", "out-of-domain", "out-of-domain-sources")
     if not curves:
-        return missing(
-            names, "no task of this study is out of domain; name some in out_of_domain of its grid"
+        more = (
+            "an import names none"
+            if evidence.is_imported
+            else "name some in out_of_domain of its grid"
         )
+        return missing(names, f"no task of this study is out of domain; {more}")
     sources, models = sources_of(curves), models_of(curves)
     shown = spread_models(models[::-1])
     found = overall_figures(evidence, names[0], shown, sources[:1], OUT_OF_DOMAIN)
@@ -97,26 +106,13 @@ def overall_figures(
     """Return the mean over abilities of some models and sources, one figure a metric."""
     if isinstance(evidence.abilities, Unavailable):
         return missing([name], evidence.abilities)
-    wanted = [
-        line
-        for line in evidence.abilities.overall
-        if line.domain == domain and line.base_model in models and line.data_source in sources
-    ]
-    wanted.sort(key=lambda one: (models.index(one.base_model), sources.index(one.data_source)))
-    by_metric: dict[str, list[Overall]] = {}
-    for line in wanted:
-        if len(line.abilities) > 1 and line.curve:
-            by_metric.setdefault(line.metric, []).append(line)
-    if not by_metric:
-        reason = next((line.reason for line in wanted if line.reason), None)
+    lines = evidence.abilities.overall
+    groups = group_overall(lines, models, sources, domain)
+    if not groups:
+        reason = next((one.reason for one in lines if one.domain == domain and one.reason), None)
         return missing([name], reason or "a mean takes two abilities that are scored alike")
-    found: list[Found] = []
-    for metric, lines in by_metric.items():
-        alike = [line for line in lines if line.x_kind == lines[0].x_kind]
-        found.append(
-            _overall(evidence, name if len(by_metric) == 1 else f"{name}-{slug(metric)}", alike)
-        )
-    return found
+    names = [name if len(groups) == 1 else f"{name}-{slug(alike[0].metric)}" for alike in groups]
+    return [_overall(evidence, of, alike) for of, alike in zip(names, groups, strict=True)]
 
 
 def _overall(evidence: StudyEvidence, name: str, lines: Sequence[Overall]) -> Found:
@@ -129,10 +125,7 @@ def _overall(evidence: StudyEvidence, name: str, lines: Sequence[Overall]) -> Fo
         and curve.ability in lines[0].abilities
     ]
     response = mine[0].response
-    note = OVERALL_NOTE.format(level=evidence.settings.level)
-    left_out = sorted({ability for line in lines for ability in line.left_out})
-    if left_out:
-        note += f" Left out: {', '.join(left_out)}."
+    note = overall_note(lines, evidence.settings.level)
     return present(
         name,
         overall_figure(

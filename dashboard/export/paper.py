@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import plotly.graph_objects as go
 
+from dashboard.charts.legend import fit_legend
 from dashboard.charts.style import escape, read_frame, suit_screen
 
 _POINTS_PER_INCH = 72
@@ -32,11 +33,6 @@ SMALL_PANEL = 150
 
 _TITLE_SIZE = 14
 _TITLE_LINE = 19
-_LEGEND_SIZE = 12
-_LEGEND_LINE = 20
-_LEGEND_SAMPLE = 30
-_LEGEND_MARK = 46
-"""A sample with the room around it."""
 _AXIS_ROOM = 44
 """Below a plot whose axis has a title; pages leave more before their note."""
 _PIXELS_PER_CHARACTER = 6.4
@@ -160,11 +156,7 @@ def suit_paper(figure: go.Figure, page: Page, *, title: bool = False) -> Printed
     printed.update_annotations(bgcolor="white", borderpad=0, selector={"name": "row text"})
     top = 8
     if layout.showlegend:
-        top += 6 + _LEGEND_LINE * _legend_rows(printed, page.width)
-        layout.legend.font.size = _LEGEND_SIZE
-        layout.legend.itemwidth = _LEGEND_SAMPLE
-        # At their own width, dashes show in so short a sample.
-        layout.legend.itemsizing = "trace"
+        top += fit_legend(printed, page.width)
     lines: list[str] = []
     if title and texts is not None:
         lines = textwrap.wrap(texts.title, int((page.width - 12) / (_PIXELS_PER_CHARACTER * 1.3)))
@@ -212,21 +204,3 @@ def _keep_head(figure: go.Figure, before: float, after: float) -> None:
     for axis in axes:
         axis.domain = (0, new)
     figure.update_annotations(y=new, selector={"name": "group"})
-
-
-def _legend_rows(figure: go.Figure, width: int) -> int:
-    """Return how many rows the legend takes, as Plotly fills them.
-
-    Entries that belong to groups follow each other; others share the widest one's width.
-    """
-    shown = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
-    room = width - figure.layout.margin.l - figure.layout.margin.r
-    widths = [_LEGEND_MARK + _PIXELS_PER_CHARACTER * len(trace.name) for trace in shown]
-    if sum(widths) <= room:
-        return 1
-    if not any(trace.legendgroup for trace in shown):
-        return math.ceil(len(widths) / max(1, room // max(widths)))
-    rows, used = 1, 0.0
-    for one in widths:
-        rows, used = (rows + 1, one) if used + one > room and used else (rows, used + one)
-    return rows

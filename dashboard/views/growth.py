@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.charts.findings import growth_note, growth_title
 from dashboard.charts.growth import ORDERS, growth_figure, order_curves
 from dashboard.charts.tables import families_table, points_table, trend_tests_table
-from dashboard.components.figures import keep_figure, show_figure
+from dashboard.components.figures import show_figure
 from dashboard.components.filters import (
     choose_measure,
     choose_metric,
@@ -16,9 +16,11 @@ from dashboard.components.filters import (
     choose_volume_kind,
     select_curves,
 )
-from dashboard.components.focus import follow_click, show_focus
-from dashboard.components.layout import is_narrow
+from dashboard.components.focus import follow_click, show_focus, show_plateaus
+from dashboard.components.keep import keep
+from dashboard.components.layout import n_columns
 from dashboard.components.method import show_method
+from dashboard.components.on_demand import show_on_demand
 from dashboard.components.page import OpenStudy, show_scored_study
 from dashboard.data import load_fit
 from dashboard.state import choose_one
@@ -57,12 +59,12 @@ def _show_curves(opened: OpenStudy) -> None:
         st.header("No run combines these base models and data sources")
         st.text("Choose others.")
         return
-    figure = keep_figure(
+    figure = keep(
         growth_figure,
         curves,
         title=growth_title(curves),
         note=f"{growth_note(curves)}\n{opened.source_note}",
-        n_columns=2 if is_narrow() else 5,
+        n_columns=n_columns(),
     )
     marks = show_figure(
         figure,
@@ -70,13 +72,17 @@ def _show_curves(opened: OpenStudy) -> None:
         alt=growth_title(curves),
         table=lambda: points_table(curves),
         selectable=True,
-        wide=False,
         leads=True,
     )
     follow_click(marks, [trace.meta for trace in figure.data])
     show_focus(opened, curves, metric=metric, x=x, measure=measure)
-    with st.expander("Growth families: weights and status"):
-        st.dataframe(families_table(curves), hide_index=True)
-    with st.expander("Tests and noise of each curve"):
-        st.dataframe(trend_tests_table(curves), hide_index=True)
+    show_plateaus(opened, curves)
+    show_on_demand(
+        "Growth families: weights and status",
+        lambda: st.dataframe(families_table(curves), hide_index=True),
+    )
+    show_on_demand(
+        "Tests and noise of each curve",
+        lambda: st.dataframe(trend_tests_table(curves), hide_index=True),
+    )
     show_method(opened, fit, curves)

@@ -9,6 +9,8 @@ from dashboard.charts import judge as charts
 from dashboard.components.comparisons import show_table
 from dashboard.components.figures import show_figure
 from dashboard.components.judge import choose_votes, show_no_votes, show_votes
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow
 from dashboard.components.page import OpenStudy, open_study
 from dashboard.components.text import plain
 from dashboard.judge_data import load_study_votes, load_summary
@@ -39,7 +41,7 @@ def _show_judgements(opened: OpenStudy) -> None:
         ("win-rates", charts.win_rate_title(summary), charts.win_rate_figure),
         ("ratings", charts.rating_title(summary), charts.rating_figure),
     ):
-        figure = draw(summary, title=title, note=note)
+        figure = keep(draw, summary, title=title, note=note, narrow=is_narrow())
         if figure is not None:
             show_figure(figure, name=name, alt=title, table=lambda: charts.models_table(summary))
     show_table(charts.models_rows(summary))

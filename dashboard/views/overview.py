@@ -20,6 +20,8 @@ from dashboard.charts.tables import gains_table
 from dashboard.components.beyond import list_beyond, show_sentences
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, choose_reference, select_curves
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow
 from dashboard.components.method import show_method
 from dashboard.components.page import OpenStudy, open_study, show_no_scores
 from dashboard.components.progress import show_progress
@@ -62,10 +64,12 @@ def _show_findings(opened: OpenStudy) -> None:
         show_sentences(said)
     beyond_place = st.container()
     show_figure(
-        gains_figure(
+        keep(
+            gains_figure,
             ordered,
             title=gains_title(ordered),
             note=f"{interval_note(ordered)} {label_rule(ordered)}\n{opened.source_note}",
+            narrow=is_narrow(),
         ),
         name="gains",
         alt=headline(ordered),

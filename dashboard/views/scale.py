@@ -12,8 +12,10 @@ from dashboard.charts.tables import points_table
 from dashboard.components.comparisons import show_how, show_readings, show_table, show_too_few
 from dashboard.components.figures import show_figure
 from dashboard.components.filters import choose_metric, models_of
+from dashboard.components.keep import keep
+from dashboard.components.layout import is_narrow, n_columns
 from dashboard.components.page import OpenStudy, show_scored_study
-from dashboard.components.scale import choose_scale, show_equivalents, show_sizes
+from dashboard.components.scale import choose_scale, show_equivalents, show_overall, show_sizes
 from dashboard.components.text import plain
 from dashboard.data import FIT_SETTINGS, load_fit
 from dashboard.page_data import load_scales
@@ -41,7 +43,13 @@ def _show_scale(opened: OpenStudy) -> None:
     note = f"{interval_note(view.curves)}\n{source}"
     title = charts.lead_title(view)
     show_figure(
-        figures.best_figure(view, title=title, note=f"{charts.BEST_NOTE} {note}"),
+        keep(
+            figures.best_figure,
+            view,
+            title=title,
+            note=f"{charts.BEST_NOTE} {note}",
+            narrow=is_narrow(),
+        ),
         name="best-base-model",
         alt=charts.scale_headline(view),
         table=lambda: figures.scores_table(view),
@@ -49,9 +57,10 @@ def _show_scale(opened: OpenStudy) -> None:
     )
     show_table(figures.best_table(view))
     show_readings([reading.text for reading in view.readings])
+    overall_place = st.container()
     gains = charts.gain_sentence(view, FIT_SETTINGS.fdr)
     show_figure(
-        growth_figure(view.curves, title=gains, note=note),
+        keep(growth_figure, view.curves, title=gains, note=note, n_columns=n_columns()),
         name="scale-curves",
         alt=gains,
         table=lambda: points_table(view.curves),
@@ -59,3 +68,6 @@ def _show_scale(opened: OpenStudy) -> None:
     show_sizes(view, source)
     show_equivalents(view, note)
     show_how(opened, charts.how_scale(results.comparison, view))
+    # Last, since a first average takes seconds and everything else is there by then.
+    with overall_place:
+        show_overall(opened, view, metric)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.data.formats import Format, Row, RowError, read_messages
+from runners.data.formats import Format, Row, RowError, read_item_fields, read_messages
 from runners.data.label import Labeller
 from runners.data.rows import data_files, read_rows
 from runners.doit_format import MANIFEST_FILE, Item, parse_document
@@ -127,7 +127,10 @@ def _convert_row(
         raise InputError(f"{where}: {error}") from error
     question = "\n".join(m["content"] for m in messages if m["role"] == "user")
     ability = labeller.label(row, question)
-    return found, parse_document({"messages": messages, "type": ability}, where), has_system
+    document = {"messages": messages, "type": ability, **read_item_fields(row, found)}
+    # A row that names its rule is one to be scored, and must have what the rule needs.
+    item = parse_document(document, where, scored="scoring_rule" in document)
+    return found, item, has_system
 
 
 def _write(folder: Path, items: Mapping[str, list[Item]], source: str, result: Conversion) -> None:

@@ -64,6 +64,48 @@ def read_messages(row: Row, form: Format) -> tuple[Format, list[dict[str, str]],
     return found, messages, has_system
 
 
+def read_item_fields(row: Row, form: Format) -> dict[str, Any]:
+    """Return what a row says of how its answer is scored, as a line of the DoIT format does.
+
+    A field of another form is some other format's, and left out like all that has no place in ours.
+
+    Parameters
+    ----------
+    form : Format
+        As `read_messages` found it: an `answer` that is the reply itself says nothing more.
+    """
+    fields: dict[str, Any] = {}
+    for name in ("options", "choices"):
+        texts = _from_table(row.get(name))
+        if isinstance(texts, list) and all(isinstance(t, str) and t.strip() for t in texts):
+            fields[name] = texts
+    question_format = _from_table(row.get("question_format"))
+    if _is_number(question_format) and question_format in (0, 1):
+        fields["question_format"] = int(question_format)
+    answer, rule = row.get("answer"), row.get("scoring_rule")
+    is_reply = form is Format.ALPACA and _first_name(row, _ANSWER_FIELDS) == "answer"
+    if not is_reply and (_is_number(answer) or (isinstance(answer, str) and answer.strip())):
+        fields["answer"] = str(answer)
+    if isinstance(rule, str) and rule.strip():
+        fields["scoring_rule"] = rule.strip()
+    return fields
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _from_table(value: Any) -> Any:
+    """Return a value that CSV holds as text; None where the text is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _detect(row: Row) -> Format:
     """Tell a row's format by its fields."""
     if row.get("messages"):
@@ -97,11 +139,16 @@ def _read_alpaca(row: Row) -> list[dict[str, str]]:
 
 def _first(row: Row, names: tuple[str, ...]) -> str:
     """Return the first of some fields that the row has."""
-    name = next((name for name in names if name in row), names[0])
+    name = _first_name(row, names)
     value = row.get(name)
     if not isinstance(value, str) or not value.strip():
         raise RowError(f"field {name} is missing, empty or no text.")
     return value
+
+
+def _first_name(row: Row, names: tuple[str, ...]) -> str:
+    """Return the name of the first of some fields that the row has."""
+    return next((name for name in names if name in row), names[0])
 
 
 def _read_sharegpt(row: Row) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.data.formats import Row
+from runners.doit_format import MANIFEST_FILE
 from warehouse.errors import InputError, MissingDependencyError, WorkError
 
 _JSON = frozenset({".json", ".jsonl", ".ndjson"})
@@ -55,7 +56,10 @@ def data_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in _SUFFIXES and not path.name.startswith(".")
+        if path.suffix in _SUFFIXES
+        and not path.name.startswith(".")
+        # What an earlier conversion says of itself.
+        and path.name != MANIFEST_FILE
     )
 
 

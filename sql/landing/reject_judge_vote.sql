@@ -20,8 +20,8 @@ WITH landed AS (
                 THEN format('vote {}: preference {} is outside [1, 2]', vote_id, preference)
             WHEN preference IS NOT NULL AND model_b IS NULL
                 THEN format('vote {} prefers without a second model', vote_id)
-            WHEN NOT isfinite(rating)
-                THEN format('vote {}: rating {} is not finite', vote_id, rating)
+            WHEN rating IS NOT NULL AND NOT (rating >= 1 AND rating <= 10)
+                THEN format('vote {}: rating {} is outside [1, 10]', vote_id, rating)
             WHEN preference IS NULL AND rating IS NULL AND coalesce(failed_reason, '') = ''
                 THEN format('vote {} has neither a verdict nor a failed_reason', vote_id)
             WHEN len_a < 0 OR len_b < 0 OR n_tokens < 0

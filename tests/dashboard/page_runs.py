@@ -32,6 +32,13 @@ def run_page(monkeypatch: pytest.MonkeyPatch, quick_fits: None) -> RunPage:
     return run
 
 
+def open_all(app: AppTest) -> AppTest:
+    """Open every expander that is made on demand, as a reader would."""
+    for label in [block.label for block in app.expander if block.proto.id]:
+        app.session_state[f"open-{label}"] = True
+    return app.run()
+
+
 def headings(app: AppTest) -> list[str]:
     """Headers and subheaders, without the backslashes that keep text literal."""
     return [element.value.replace("\\", "") for element in (*app.header, *app.subheader)]

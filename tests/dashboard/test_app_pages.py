@@ -20,6 +20,7 @@ from dashboard.components.access import is_local
 from dashboard.components.exclusion import run_exclude
 from dashboard.data import WORKSPACE_VARIABLE
 from tests.dashboard.made_study import make_workspace, small_shape
+from tests.dashboard.page_runs import open_all
 from warehouse.connection import latest_snapshot, open_latest
 from warehouse.errors import WorkError
 from warehouse.queries import load_cells
@@ -173,7 +174,8 @@ def test_growth_draws_and_explains(run_page: RunPage, full_workspace: Workspace)
     assert not app.exception
     assert app.multiselect(key="more_sources").value == ["synthetic"]
     assert app.get("plotly_chart")
-    backtest, families, tests, method = (table.value for table in app.dataframe)
+    assert not app.dataframe, "what is closed is not made"
+    backtest, families, tests, method = (table.value for table in open_all(app).dataframe)
     assert {"method", "mean_absolute_error", "weight"} <= set(backtest)
     assert set(families["data_source"]) == {"human", "synthetic"}
     assert {"weight", "status", "parameters"} <= set(families.columns)
@@ -182,6 +184,16 @@ def test_growth_draws_and_explains(run_page: RunPage, full_workspace: Workspace)
     assert "Benjamini-Hochberg" in how["Tests"]
     assert how["Replicates"].startswith("50 bootstrap")
     assert "test items and run-to-run differences" in how["Interval"]
+
+
+def test_growth_says_where_more_data_stops_paying(
+    run_page: RunPage, full_workspace: Workspace
+) -> None:
+    app = run_page(full_workspace.root, "growth", study="quickstart", more_models="ladder-s")
+    assert headings(app)[-1].startswith("At the largest volume\\, of 3 abilities")
+    # A lone ability is told model by model.
+    app = run_page(full_workspace.root, "growth", study="another")
+    assert not app.exception
 
 
 def test_comparison_forgets_a_model_that_became_the_reference(
@@ -253,7 +265,9 @@ def test_copied_link_names_snapshot_and_choices(
     run_page: RunPage, one_point_workspace: Workspace
 ) -> None:
     app = run_page(one_point_workspace.root, "growth", status="failed", more_sources="synthetic")
-    link = next(block.value for block in app.code if "?" in block.value)
+    assert not app.code, "what is closed is not made"
+    app.session_state["open-Copy link-growth"] = True
+    link = next(block.value for block in app.run().code if "?" in block.value)
     asked = parse_qs(link.partition("?")[2], keep_blank_values=True)
     assert asked["snapshot"] == [latest_snapshot(one_point_workspace).id]
     assert asked["study"] == ["quickstart"]

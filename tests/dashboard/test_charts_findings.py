@@ -227,6 +227,29 @@ def test_titles_state_the_finding() -> None:
     )
 
 
+def test_titles_of_what_should_fall_say_that_it_falls() -> None:
+    loss = {"metric": "loss", "response": ResponseKind.LOSS, "higher_is_better": False}
+    growing = make_curve("code", **loss)
+    flat = make_curve("math", label=Label.RESISTANT, **loss)
+    assert growth_title([growing, flat]) == (
+        "The loss falls in 1 of 2 abilities of ladder-l with human data; math stays flat"
+    )
+    assert growth_title([growing, make_curve("code", base_model="ladder-s", **loss)]) == (
+        "Abilities whose loss falls, of 1: ladder-l 1 on human data; ladder-s 1 on human data"
+    )
+    unlabelled = loss | {"label": None, "delta": None}
+    sure = make_curve("code", gain=interval(0.3, 0.1), **unlabelled)
+    unsure = make_curve("code", base_model="ladder-s", gain=interval(0.1, 0.3), **unlabelled)
+    assert growth_title([sure, unsure]) == (
+        "Abilities whose loss falls beyond its interval, of 1: ladder-l 1 on human data; ladder-s "
+        "0 on human data"
+    )
+    both = [sure, make_curve("math", gain=interval(0.1, 0.3), **unlabelled)]
+    assert headline(both) == (
+        "The loss falls beyond its interval in 1 of 2 abilities of ladder-l on human data."
+    )
+
+
 def test_gains_figure_has_a_row_an_ability_in_order_of_gain() -> None:
     curves = sort_by_gain([*make_study(), make_failed_curve("sewing")])
     figure = gains_figure(curves, title="t", note="n")

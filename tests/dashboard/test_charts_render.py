@@ -6,6 +6,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
+from dashboard.charts.gains import gains_figure
 from dashboard.charts.growth import growth_figure
 from dashboard.charts.style import read_frame, suit_screen
 from dashboard.export.render import (
@@ -36,6 +37,27 @@ def test_screen_has_no_texts_that_the_page_writes_and_loses_their_room() -> None
     plot = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     assert screen.layout.height - screen.layout.margin.t - screen.layout.margin.b == plot
     assert screen.layout.height < figure.layout.height
+
+
+def test_phone_has_room_for_every_row_of_a_legend() -> None:
+    models = [f"a base model with a long name {i}" for i in range(5)]
+    figure = growth_figure(
+        [make_curve(base_model=model) for model in models], title="t", note="n", n_columns=2
+    )
+    desk, phone = (suit_screen(figure, dark=False, narrow=narrow) for narrow in (False, True))
+    more = phone.layout.margin.t - desk.layout.margin.t
+    # Two such names do not stand side by side in 330 pixels.
+    assert more >= 4 * 20 - 14
+    assert phone.layout.height - desk.layout.height == more
+    assert phone.layout.margin.b == desk.layout.margin.b
+
+
+def test_phone_shows_no_line_through_the_words_of_a_row() -> None:
+    figure = gains_figure([make_curve()], title="t", note="n", narrow=True)
+    for dark, page in ((False, "white"), (True, "#171614")):
+        screen = suit_screen(figure, dark=dark, narrow=True)
+        words = [one for one in screen.layout.annotations if one.name == "row text"]
+        assert words and all(one.bgcolor == page for one in words)
 
 
 def test_figure_without_a_frame_is_shown_as_it_is() -> None:

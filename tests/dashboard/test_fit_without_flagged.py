@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from dashboard import commands
 from dashboard.evidence import leave_out_flagged, load_curves
 from tests.dashboard.made_study import BEGAN, make_workspace, small_shape
+from tests.dashboard.page_runs import RunPage, run_page
 from warehouse.connection import open_latest
 from warehouse.ingest import ingest
 from warehouse.landing import write_document
@@ -25,6 +26,8 @@ from warehouse.records import ItemFlag, ItemFlagRecord, RecordKind
 from warehouse.workspace import Workspace
 
 FLAGGED = 5
+
+__all__ = ["run_page"]
 
 app = typer.Typer()
 commands.register(app)
@@ -121,3 +124,10 @@ def test_the_command_says_so_and_keeps_both_fits(workspace: Workspace) -> None:
             assert before["score_last"] != after["score_last"]
     assert fit(workspace, "--without-flagged") == without
     assert sorted(Path(workspace.fits).glob("*.parquet")) == stored
+
+
+def test_the_overview_names_the_command(run_page: RunPage, workspace: Workspace) -> None:
+    app = run_page(workspace.root, "overview", study="quickstart")
+    (told,) = [one.value for one in app.warning if "given away" in one.value]
+    assert "5 test items" in told
+    assert "python cli.py fit --study quickstart --without-flagged" in told.replace("\\", "")

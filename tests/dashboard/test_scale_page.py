@@ -17,7 +17,7 @@ from dashboard.charts.scale_figures import best_figure, best_table, equivalents_
 from dashboard.charts.sizes import law_score, sizes_figure
 from dashboard.charts.style import read_frame
 from tests.dashboard.fakes import interval, make_curve, make_failed_curve
-from tests.dashboard.page_runs import RunPage, headings, run_page, said
+from tests.dashboard.page_runs import RunPage, headings, open_all, run_page, said
 from warehouse.workspace import Workspace
 
 __all__ = ["run_page"]
@@ -245,9 +245,11 @@ def test_full_data(run_page: RunPage, full_workspace: Workspace) -> None:
     app = run_page(full_workspace.root, "scale", study="quickstart", at="512")
     assert not app.exception
     assert headings(app)[0].startswith("At 512 examples of human data")
-    assert len(app.get("plotly_chart")) >= 3
+    assert len(app.get("plotly_chart")) >= 4
+    assert any("the mean changes by" in title for title in headings(app))
     assert any("P(best)" in table.value for table in app.dataframe)
-    assert "Benjamini-Hochberg" in str([table.value.to_string() for table in app.dataframe])
+    opened = open_all(app).dataframe
+    assert "Benjamini-Hochberg" in str([table.value.to_string() for table in opened])
     app.selectbox(key="source").set_value("synthetic").run()
     assert not app.exception
     assert "synthetic data" in headings(app)[0]

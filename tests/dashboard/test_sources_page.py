@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from dashboard.analysis import StudyFit
+from dashboard.analysis import ResponseKind, StudyFit
 from dashboard.analysis.compare.inversion import RatioStatus
 from dashboard.analysis.compare.results import PairStatus, SourceComparison, SourceDifference
+from dashboard.analysis.mixtures import MixturePair, MixtureResult
 from dashboard.charts.ratios import say_ratio
 from dashboard.charts.source_figures import difference_figure, differences_table
 from dashboard.charts.sources import balance_title, common_volumes, select_sources, sources_headline
+from dashboard.data import load_cells
 from tests.dashboard.fakes import interval, make_curve, make_failed_curve
 from tests.dashboard.page_runs import RunPage, headings, run_page
 from warehouse.workspace import Workspace
@@ -149,6 +152,55 @@ def test_full_data(run_page: RunPage, full_workspace: Workspace) -> None:
     app.selectbox(key="volume").set_value("64").run()
     assert not app.exception
     assert "at 64 examples" in headings(app)[0]
+
+
+def make_mixtures() -> MixtureResult:
+    """One mixture that beats the even one overall."""
+    pair = MixturePair(
+        base_model="ladder-l",
+        metric="accuracy",
+        target="overall, in domain",
+        overall=True,
+        out_of_domain=False,
+        mixture="more maths",
+        reference="even human 64",
+        n_examples=640.0,
+        n_examples_reference=640.0,
+        steps_matched=True,
+        response=ResponseKind.ACCURACY,
+        difference=interval(-0.1, 0.03),
+        p_value=0.001,
+        q_value=0.002,
+        n_tests=1,
+        reason=None,
+    )
+    return MixtureResult(
+        study="quickstart",
+        base_model="ladder-l",
+        mixtures=(),
+        pairs=(pair,),
+        reason=None,
+        reading=("more maths is better.",),
+    )
+
+
+@pytest.mark.parametrize("study", ["quickstart", "another"])
+def test_mixtures_are_compared_where_runs_have_them(
+    run_page: RunPage, full_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, study: str
+) -> None:
+    def load(*of: Any) -> pd.DataFrame:
+        cells = load_cells(*of)
+        return cells.assign(design="mixture")
+
+    app = run_page(full_workspace.root, "sources", study=study)
+    assert not any("etter than even" in title for title in headings(app)), "no run is a mixture"
+    monkeypatch.setattr("dashboard.components.sources.load_cells", load)
+    monkeypatch.setattr(
+        "dashboard.components.sources.load_mixtures", lambda *arguments: make_mixtures()
+    )
+    app = run_page(full_workspace.root, "sources", study=study)
+    assert not app.exception
+    assert "Better than even human 64: more maths (in domain)" in headings(app)
 
 
 def test_a_study_of_one_source_says_what_to_add(

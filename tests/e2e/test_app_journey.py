@@ -19,6 +19,15 @@ CURVES = """() => [...document.querySelectorAll(".js-plotly-plot path.js-line")]
     const bends = (path.getAttribute("d").match(/[LCQ]/g) || []).length;
     return box.width > 50 && box.height > 0 && stroke >= 1.5 && bends > 5;
 }).length"""
+# Neither the page nor a figure's words reach beyond the screen.
+FITS = """() => document.documentElement.scrollWidth <= innerWidth &&
+    [...document.querySelectorAll(".js-plotly-plot")].every(plot => {
+        const box = plot.getBoundingClientRect();
+        return box.right <= innerWidth && [...plot.querySelectorAll("text")].every(text => {
+            const at = text.getBoundingClientRect();
+            return !at.width || (at.left >= box.left - 1 && at.right <= box.right + 1);
+        });
+    })"""
 PAGES = ["Overview", "Growth", "Scale", "Human and synthetic", "Transfer", "Budget"]
 PAGES += ["Runs", "Items", "Judge", "SQL"]
 # A first fit may share two cores with everything else.
@@ -119,8 +128,8 @@ def test_from_opening_to_the_figure_of_the_flattest_ability(
     wait_for_curves(page, 1)
     if size is PHONE:
         page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
-    # The page is complete once the figure of one ability is there.
-    expect(page.get_by_role("button", name="Download")).to_have_count(2)
+    # The page is complete once the figures of one ability and of plateaus are there.
+    expect(page.get_by_role("button", name="Download")).to_have_count(3)
     # Typing finds what a long list shows only after scrolling.
     page.get_by_label("Ability (or click a mark above)").click()
     page.keyboard.type(flattest)
@@ -142,7 +151,34 @@ def test_from_opening_to_the_figure_of_the_flattest_ability(
         page.keyboard.press("Escape")
     if size is PHONE:
         widest = page.evaluate("document.documentElement.scrollWidth")
-        assert widest <= size["width"], "nothing but a wide figure moves sideways"
+        assert widest <= size["width"]
+    expect_no_exception(page)
+    context.close()
+
+
+def test_a_closed_table_opens_by_keyboard(page: Page, server: str) -> None:
+    page.goto(f"{server}/growth")
+    wait_for_curves(page, 1)
+    table = page.get_by_test_id("stDataFrame")
+    closed = page.get_by_test_id("stExpander").filter(has_text="Growth families")
+    expect(closed).to_be_visible()
+    expect(table).to_have_count(0)
+    closed.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(table).to_have_count(1)
+    expect(closed.get_by_test_id("stDataFrame")).to_be_visible()
+    expect_no_exception(page)
+
+
+def test_no_figure_is_wider_than_a_phone(browser: Browser, server: str) -> None:
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    for name, n_figures in (("", 1), ("growth", 3), ("scale", 4), ("sources", 3)):
+        page.goto(f"{server}/{name}")
+        expect(page.locator(".js-plotly-plot").nth(n_figures - 1)).to_be_visible()
+        # The page learns how wide the screen is once it is there, and draws its figures anew.
+        page.wait_for_function(FITS, timeout=TIMEOUT_MS)
     expect_no_exception(page)
     context.close()
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from warehouse import open_latest
 from warehouse.ingest import ingest
 from warehouse.landing import write_document, write_table
 from warehouse.records import (
@@ -321,6 +322,14 @@ class Landing:
         self.scores("tuned", rows)
         self.run("tuned", attempt=2)
         self.failure("broken")
+
+
+def rows_of(workspace: Workspace, query: str) -> list[dict[str, Any]]:
+    """Return the rows of a query over the latest snapshot."""
+    with open_latest(workspace) as conn:
+        cursor = conn.execute(query)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 @pytest.fixture

@@ -79,15 +79,20 @@ def make_study(landing: Landing) -> None:
         add(base, right)
     for (model, source, volume, seed), right in TRAINED.items():
         add(trained(landing, model, source, volume, seed), right)
-    single = trained(
-        landing,
-        *("small", "human", 20, 0),
-        cell_id="single-math",
-        design="single_ability",
-        design_target="math",
-        composition=(CompositionPart(data_source="human", ability="math", n_examples=20),),
-    )
-    add(single, (9, 8, 5))
+    for name, rule, right in (
+        ("single-steps", {"steps": 30, "epochs": None}, (9, 8, 5)),
+        ("single-epochs", {"steps": None, "epochs": 4.0}, (7, 10, 6)),
+    ):
+        single = trained(
+            landing,
+            *("small", "human", 20, 0),
+            cell_id=name,
+            design="single_ability",
+            design_target="math",
+            composition=(CompositionPart(data_source="human", ability="math", n_examples=20),),
+            training=rule,
+        )
+        add(single, right)
     for (name, seed), right in MIXTURES.items():
         changes = {"cell_id": f"{name}-{seed}", "design": "mixture", "design_target": name}
         add(trained(landing, "small", "human", 80, seed, **changes), right)
@@ -215,14 +220,21 @@ def test_human_minus_synthetic(conn: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_transfer_from_one_ability(conn: duckdb.DuckDBPyConnection) -> None:
-    effects = {
-        row["target_ability"]: row["effect"] for row in answer(conn, "transfer_from_one_ability")
+    rows = answer(conn, "transfer_from_one_ability")
+    effects = {(row["length_rule"], row["target_ability"]): row["effect"] for row in rows}
+    assert effects == {
+        ("steps", "math"): 0.25,
+        ("steps", "code"): -0.1,
+        ("steps", "exam"): 0.0,
+        ("epochs", "math"): 0.15,
+        ("epochs", "code"): 0.0,
+        ("epochs", "exam"): 0.05,
     }
-    assert effects == {"math": 0.25, "code": -0.1, "exam": 0.0}
+    assert len(rows) == len(effects) and {row["n_runs"] for row in rows} == {1}
 
 
 def test_composition(conn: duckdb.DuckDBPyConnection) -> None:
-    single = one(conn, "composition", design="single_ability")
+    single = one(conn, "composition", label="label of single-steps")
     assert pick(single, "ability", "n_examples", "share") == ("math", 20, 1.0)
     halves = answer(conn, "composition", label="label of small-synthetic-80-1")
     assert [pick(row, "ability", "n_examples", "share") for row in halves] == [

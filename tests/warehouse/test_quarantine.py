@@ -202,6 +202,11 @@ BAD: list[tuple[str, Spoil, str]] = [
     ),
     ("log", lambda z, n: z.training_log(n, step=7), "attempt 1 step 7 appears twice"),
     ("log-0", lambda z, n: z.training_log(n, attempt=0), "attempt 0 step 1 is not positive"),
+    (
+        "mark",
+        lambda z, n: z.vote(n, preference=None, model_b=None, rating=10.5),
+        "rating 10.5 is outside [1, 10]",
+    ),
     ("items", lambda z, n: z.items(n, {"math": 1}, item_id=""), "a row without item_id"),
     ("items-2", lambda z, n: z.items(n, {"math": 1}, ability="a b"), "ability a b is not a name"),
 ]

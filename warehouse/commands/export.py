@@ -50,21 +50,25 @@ def export_warehouse(
 @export_app.command("landing")
 def export_landing(
     out: Annotated[Path, typer.Option(help="Archive: .tar.zst, .tar.gz or .zip.")],
+    study: Annotated[
+        str | None, typer.Option(help="Pack this study alone; default: all of the workspace.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_output: JsonOption = False,
 ) -> None:
-    """Pack all landing files into one archive, which recreates everything elsewhere.
+    """Pack landing files, of all studies or one, into an archive that recreates them elsewhere.
 
-    Example: python cli.py export landing --out results.tar.zst
+    Example: python cli.py export landing --study quickstart --out quickstart.tar.zst
     """
     from warehouse.archive import export_landing as run_export
     from warehouse.workspace import open_workspace
 
-    files = run_export(open_workspace(workspace), out)
+    files = run_export(open_workspace(workspace), out, study=study)
     if json_output:
         print_json(
             {
                 "file": str(out),
+                "study": study,
                 "files": len(files),
                 "bytes": sum(file.size_bytes for file in files),
                 "archive_bytes": out.stat().st_size,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dashboard.analysis.curve_data import FloatArray
-from dashboard.analysis.judge.shares import clustered_stderr, t_interval
-from dashboard.analysis.judge.votes import BoolArray, IntArray, Votes, distinct
+from dashboard.analysis.judge.shares import clustered_share
+from dashboard.analysis.judge.votes import (
+    HIGHEST_MARK,
+    LOWEST_MARK,
+    BoolArray,
+    IntArray,
+    Votes,
+    distinct,
+)
 from dashboard.analysis.results import Interval
 
 
@@ -35,7 +42,9 @@ class Marks:
 class MeanMark:
     """Mean mark of a model over items, each item's voters averaged first.
 
-    `stderr` and `interval` (Student's t over items) are None with a single item.
+    `stderr` and `interval` are None with a single item. The interval is that of a share
+    (`dashboard.analysis.judge.shares.share_interval`) on the scale of 1 to 10, whose ends it can't
+    pass, as Student's t would where most marks are the highest.
     """
 
     estimate: float
@@ -64,11 +73,18 @@ def mean_mark(marks: Marks, model: int, level: float = 0.95) -> MeanMark | None:
         return None
     items, inverse = np.unique(own.item, return_inverse=True)
     per_item = np.bincount(inverse, weights=own.mark) / np.bincount(inverse)
-    mean = float(per_item.mean())
-    stderr, n_items = clustered_stderr((per_item - mean) / len(items), items)
+    width = HIGHEST_MARK - LOWEST_MARK
+    share = clustered_share((per_item - LOWEST_MARK) / width, items, level)
+    mean, stderr = float(per_item.mean()), share.stderr
+    interval = replace(
+        share.interval,
+        estimate=mean,
+        low=min(LOWEST_MARK + width * share.interval.low, mean),
+        high=max(LOWEST_MARK + width * share.interval.high, mean),
+    )
     return MeanMark(
         estimate=mean,
-        stderr=stderr,
-        interval=None if stderr is None else t_interval(mean, stderr, n_items - 1, level),
-        n_items=n_items,
+        stderr=None if stderr is None else width * stderr,
+        interval=None if stderr is None else interval,
+        n_items=share.n_items,
     )

@@ -19,6 +19,9 @@ T = TypeVar("T", str, tuple[bool, str])
 NONE = -1
 """Code of what is absent: no second model, unknown order."""
 
+LOWEST_MARK, HIGHEST_MARK = 1.0, 10.0
+"""The scale of ratings."""
+
 PEOPLE = "people"
 """Stands for all people together, who are many and cast few votes each."""
 
@@ -98,8 +101,8 @@ class Votes:
         Raises
         ------
         InputError
-            If a column differs in length, a preference lies outside [1, 2], a rating or length
-            is infinite or negative, or `shown_first` is neither a nor b.
+            If a column differs in length, a preference lies outside [1, 2], a rating outside
+            [1, 10], a length is infinite or negative, or `shown_first` is neither a nor b.
         """
         n = len(item)
         judges = [None] * n if judge is None else list(judge)
@@ -177,14 +180,14 @@ def _check_numbers(numbers: dict[str, FloatArray]) -> None:
     preference = numbers["preference"]
     limits = {
         "preference": (preference < 1) | (preference > 2),
-        "rating": np.isinf(numbers["rating"]),
+        "rating": (numbers["rating"] < LOWEST_MARK) | (numbers["rating"] > HIGHEST_MARK),
         "len_a": np.isinf(numbers["len_a"]) | (numbers["len_a"] < 0),
         "len_b": np.isinf(numbers["len_b"]) | (numbers["len_b"] < 0),
         "instruction_difficulty": np.isinf(numbers["instruction_difficulty"]),
     }
     remedy = {
         "preference": "give 1 for model_a, 2 for model_b, or a value between",
-        "rating": "give a finite number",
+        "rating": f"give a mark from {LOWEST_MARK:g} to {HIGHEST_MARK:g}",
         "len_a": "give a length of 0 or more",
         "len_b": "give a length of 0 or more",
         "instruction_difficulty": "give a finite number",

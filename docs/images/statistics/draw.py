@@ -17,22 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import numpy as np
 import plotly.graph_objects as go
+from parts import SLOT, add_curves, add_line, curve_at, finish, item_means, pick, say, start
 from PIL import Image
 
-from dashboard.analysis import CurveData, CurveFit, FitSettings, StudyFit, fit_study
+from dashboard.analysis import CurveData, CurveFit, FitSettings, fit_study
 from dashboard.analysis.compare.sources import compare_sources
 from dashboard.analysis.new_run import new_run_band
 from dashboard.charts import transfer as transfer_charts
-from dashboard.charts.axes import (
-    VolumeAxis,
-    add_break_mark,
-    plan_volume_axis,
-    score_axis_layout,
-    volume_axis_layout,
-)
 from dashboard.charts.focus import focus_figure
 from dashboard.charts.growth import growth_figure
-from dashboard.charts.panels import Slot, add_chance, add_curve, add_points
+from dashboard.charts.panels import add_points
 from dashboard.charts.style import (
     COLOURS,
     DASHES,
@@ -60,13 +54,12 @@ ROOT = OUT.parents[2]
 ARCHIVES = ("docs/guide/landing.tar.zst", "docs/studies/transfer/landing.tar.zst")
 BEYOND_MODEL = "opt-1.3b"
 FAMILIES_SHOWN = ("log_linear", "power_law", "exponential", "weibull", "logistic")
-WIDTH, PLOT_HEIGHT = 1040, 330
+WIDTH = 1040
 PIXELS = 1100
 GUIDE_NOTE = (
     "The guide's study (docs/guide.md): generated data, two seeds, 150 questions an ability."
 )
 
-_SLOT = Slot(number=1, x=(0.0, 1.0), y=(0.0, 1.0), left=True)
 _Z95 = 1.959964
 
 
@@ -141,7 +134,7 @@ def draw_bands(curve: CurveFit) -> go.Figure:
     add_curves(figure, [curve], axis)
     assert curve.band is not None
     say(figure, axis, 128, band.high[-1], "prediction band:<br>one more run", -60, -14)
-    say(figure, axis, 64, _at(curve, 64), "interval:<br>the curve itself", -70, -60)
+    say(figure, axis, 64, curve_at(curve, 64), "interval:<br>the curve itself", -70, -60)
     mean = float(curve.points.score[curve.points.n_examples == 32].mean())
     say(figure, axis, 32, mean, "mean of two runs", 70, 70)
     say(figure, axis, 2, curve.chance_level or 0.0, "guessing", 40, 30)
@@ -171,7 +164,7 @@ def draw_families(curves: Sequence[CurveData], average: CurveFit) -> go.Figure:
             )
         )
     add_points(
-        figure, average, axis, _SLOT, next(iter(plan_series([average]).values())), (0.0, 1.05)
+        figure, average, axis, SLOT, next(iter(plan_series([average]).values())), (0.0, 1.05)
     )
     return finish(
         figure,
@@ -222,7 +215,7 @@ def draw_exchange(curves: Sequence[CurveData], good: CurveFit, poor: CurveFit) -
     rates = compare_sources(curves, FitSettings(), "curated").exchange_rates
     (rate,) = (r.rate for r in rates if r.ability == "people" and r.n_examples == 32)
     assert rate is not None and rate.estimate is not None
-    score, needed = _at(good, 32), 32 * rate.estimate
+    score, needed = curve_at(good, 32), 32 * rate.estimate
     start_x, end_x = axis.position([32, needed])
     add_line(figure, (float(start_x), float(start_x)), (0.0, score), "dot")
     add_line(figure, (float(start_x), float(end_x)), (score, score), "solid")
@@ -241,7 +234,7 @@ def draw_exchange(curves: Sequence[CurveData], good: CurveFit, poor: CurveFit) -
 
 def draw_paired(curves: Sequence[CurveData]) -> go.Figure:
     """Show what pairing by item does to the error of a difference."""
-    good, poor = (_item_means(curves, "people", source, 128) for source in ("curated", "cheap"))
+    good, poor = (item_means(curves, "people", source, 128) for source in ("curated", "cheap"))
     n = len(good)
     difference = float((good - poor).mean())
     errors = {
@@ -290,101 +283,6 @@ def draw_beyond(published: Sequence[CurveData]) -> go.Figure:
     }
     figure.update_annotations(apply_title, selector={"name": "title"})
     return figure
-
-
-# --- Parts --------------------------------------------------------------------------------------
-
-
-def pick(fit: StudyFit, ability: str, data_source: str) -> CurveFit:
-    """Return the curve of an ability and source."""
-    (curve,) = (c for c in fit.curves if (c.ability, c.data_source) == (ability, data_source))
-    return curve
-
-
-def start(
-    curves: Sequence[CurveFit], limits: tuple[float, float], volumes: Sequence[float] | None = None
-) -> tuple[go.Figure, VolumeAxis]:
-    """Return an empty figure with the axes of some curves."""
-    axis = plan_volume_axis(curves[0].points.n_examples if volumes is None else volumes)
-    figure = go.Figure()
-    figure.update_layout(
-        xaxis=volume_axis_layout(axis, show_labels=True, wide=True),
-        yaxis=score_axis_layout(limits, percent=True, show_labels=True),
-    )
-    add_break_mark(figure, axis, "x", "y", wide=True)
-    add_chance(figure, curves, axis, _SLOT)
-    return figure, axis
-
-
-def add_curves(figure: go.Figure, curves: Sequence[CurveFit], axis: VolumeAxis) -> None:
-    """Draw curves with their bands and runs."""
-    series = plan_series(curves)
-    for curve in curves:
-        style = series[curve.base_model, curve.data_source]
-        add_curve(figure, curve, axis, _SLOT, style)
-        add_points(figure, curve, axis, _SLOT, style, (0.0, 1.0))
-        if len(curves) > 1:
-            line = {"color": style.colour, "dash": style.dash}
-            figure.add_trace(
-                go.Scatter(x=[None], y=[None], mode="lines", line=line, name=style.name)
-            )
-
-
-def add_line(
-    figure: go.Figure,
-    x: tuple[float, float],
-    y: tuple[float, float],
-    dash: str,
-    width: float = 1.5,
-) -> None:
-    """Draw a straight line to read along."""
-    line = {"color": GREY if width < 2 else COLOURS[0], "dash": dash, "width": width}
-    figure.add_shape(type="line", x0=x[0], x1=x[1], y0=y[0], y1=y[1], line=line)
-
-
-def say(
-    figure: go.Figure, axis: VolumeAxis, n: float, score: float, text: str, dx: float, dy: float
-) -> None:
-    """Write a few words beside a place of the figure, with a thin line to it."""
-    figure.add_annotation(
-        x=float(axis.position(n)),
-        y=score,
-        text=text,
-        ax=dx,
-        ay=dy,
-        showarrow=True,
-        arrowhead=0,
-        arrowwidth=1,
-        arrowcolor=GREY,
-        font={"size": SUBTITLE_SIZE},
-    )
-
-
-def finish(
-    figure: go.Figure, title: str, subtitle: str, note: str, *, legend: bool = False
-) -> go.Figure:
-    """Write title, subtitle and note around a picture."""
-    frame = Frame(title=title, subtitle=subtitle, note=note, left=44, right=30, axis_room=36)
-    apply_frame(figure, frame, PLOT_HEIGHT)
-    if legend:
-        place = {"orientation": "v", "x": 0.02, "y": 0.98, "yanchor": "top"}
-        figure.update_layout(showlegend=True, legend=place)
-    return figure
-
-
-def _at(curve: CurveFit, n_examples: float) -> float:
-    """Return the averaged curve at a volume."""
-    assert curve.band is not None
-    return float(np.interp(n_examples, curve.band.n_examples, curve.band.estimate))
-
-
-def _item_means(
-    curves: Sequence[CurveData], ability: str, source: str, n_examples: float
-) -> np.ndarray:
-    """Return each item's mean score over the seeds at a volume, shape (n_items,)."""
-    (data,) = (c for c in curves if (c.ability, c.data_source) == (ability, source))
-    assert data.item_scores is not None
-    return np.asarray(data.item_scores[data.n_examples == n_examples].mean(axis=0))
 
 
 def save(name: str, figure: go.Figure) -> None:

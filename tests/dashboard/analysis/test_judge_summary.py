@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.analysis.judge import Votes
 from dashboard.analysis.judge.document import read_summary, summary_document
+from dashboard.analysis.judge.marks import MeanMark, collect_marks, mean_mark
 from dashboard.analysis.judge.pairs import JuryRule
 from dashboard.analysis.judge.summary import JudgeSummary, ModelRow, summarise_votes
 from dashboard.bench.bench_judge import WORLDS, cover, cover_voters
@@ -138,6 +139,53 @@ def test_rubric_ratings_give_mean_marks_and_weighted_agreement() -> None:
     assert agreement.result.agreement.estimate == 0.5
     assert agreement.result.weighting.value == "quadratic"
     assert read_summary(summary).startswith("x has the best mean mark, 7.75")
+
+
+def mean_mark_of(ratings: np.ndarray) -> MeanMark:
+    rows = [(f"i{k}", "x", None, np.nan, None, "p") for k in range(len(ratings))]
+    mark = mean_mark(collect_marks(make_votes(*rows, rating=ratings)), 0)
+    assert mark is not None
+    return mark
+
+
+@pytest.mark.parametrize("ratings", [[10, 10, 10, 10, 10, 10, 7], [1, 1, 2], [10.0] * 20])
+def test_the_interval_of_a_mean_mark_stays_on_the_scale_and_has_a_width(
+    ratings: list[float],
+) -> None:
+    interval = mean_mark_of(np.array(ratings)).interval
+    assert interval is not None
+    assert interval.estimate == pytest.approx(np.mean(ratings))
+    assert 1 <= interval.low <= interval.estimate <= interval.high <= 10
+    assert interval.high - interval.low > 0.1
+
+
+def test_one_item_gives_a_mean_mark_without_an_interval() -> None:
+    mark = mean_mark_of(np.array([8.0]))
+    assert (mark.estimate, mark.stderr, mark.interval) == (8.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("marks", "shares"),
+    [
+        ((10, 7), (0.96, 0.04)),
+        ((10, 9, 8, 7), (0.85, 0.08, 0.05, 0.02)),
+        ((3, 5, 6, 8), (0.25,) * 4),
+    ],
+)
+def test_intervals_of_mean_marks_cover_at_the_end_of_the_scale_too(
+    marks: tuple[int, ...], shares: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    truth = float(np.dot(marks, shares))
+    found = [mean_mark_of(rng.choice(marks, size=20, p=shares)).interval for _ in range(300)]
+    covered = np.mean([one is not None and one.low <= truth <= one.high for one in found])
+    # Two standard errors of 300 draws below 95%; Student's t covers 54% of the first world.
+    assert covered >= 0.925
+
+
+def test_a_rating_off_the_scale_is_refused() -> None:
+    with pytest.raises(InputError, match="rating of vote 1 is 0; give a mark from 1 to 10"):
+        mean_mark_of(np.array([0.0]))
 
 
 def test_votes_that_all_failed_give_a_summary_without_numbers() -> None:

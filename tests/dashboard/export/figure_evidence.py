@@ -15,7 +15,8 @@ from dashboard.analysis.mixtures import compare_mixtures
 from dashboard.analysis.transfer import fit_transfer
 from dashboard.bench.run_worlds import World, plan, simulate_table
 from dashboard.export.provenance import Provenance
-from dashboard.export.study_evidence import StudyEvidence, load_study_evidence
+from dashboard.export.read_study import load_study_evidence
+from dashboard.export.study_evidence import StudyEvidence
 from dashboard.study_results import TransferResults
 from warehouse.workspace import Workspace
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from dashboard.export.collect import build_figure_set
 from dashboard.export.figure_set import FigureSet, PaperFigure
 from dashboard.export.paper import Preset
-from dashboard.export.study_evidence import Unavailable, load_study_evidence
+from dashboard.export.read_study import load_study_evidence
+from dashboard.export.study_evidence import Unavailable
 from tests.dashboard.export.figure_evidence import SETTINGS, read_study, with_everything
 from warehouse.errors import InputError
 from warehouse.workspace import Workspace
@@ -186,6 +188,30 @@ def test_a_study_of_one_volume_draws_its_runs_and_says_what_has_no_curve(
     figures = build_figure_set(evidence, Preset.ACL_WIDE.page)
     assert drawn(of(figures, "growth-abilities").draw(), "runs")
     assert "plateau" in {one.name for one in figures.missing}
+
+
+def test_figures_of_one_base_model_show_it_with_the_numbers_of_the_whole_study(
+    full_workspace: Workspace, study_figures: FigureSet
+) -> None:
+    evidence = load_study_evidence(
+        full_workspace, "quickstart", base_model="ladder-s", settings=SETTINGS
+    )
+    figures = build_figure_set(evidence, Preset.ACL.page)
+    by_size = {"best-base-model", "score-by-size", "data-equivalents"}
+    assert {one.name for one in figures.figures} == ALWAYS - by_size
+    reasons = {one.name: one.reason for one in figures.missing}
+    assert all("leave out --base-model" in reasons[name] for name in (*by_size, "judge-ratings"))
+    for name in ("growth-overall", "growth-abilities"):
+        whole = of(study_figures, name).table().query("base_model == 'ladder-s'")
+        own = of(figures, name).table()
+        pd.testing.assert_frame_equal(own, whole.reset_index(drop=True))
+    # The whole study's figures of one model are those of the largest.
+    for name in ("source-differences", "gains", "plateau"):
+        assert set(of(figures, name).table()["base_model"]) == {"ladder-s"}
+        assert set(of(study_figures, name).table()["base_model"]) == {"ladder-l"}
+    assert "ladder-s" in of(figures, "budget-allocation").caption
+    with pytest.raises(InputError, match=r"--base-model 'ladder-xl' .*known: ladder-l, ladder-s"):
+        load_study_evidence(full_workspace, "quickstart", base_model="ladder-xl")
 
 
 def test_an_unknown_study_is_refused(full_workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ from dashboard.export.render import find_browser
 from dashboard.export.report_methods import REFERENCES
 from runners.grid_spec import parse_grid
 from tests.dashboard.export.lm_eval_runs import write_lm_eval_runs
-from tests.dashboard.made_study import StudyShape, make_workspace, small_shape
+from tests.dashboard.made_study import StudyShape, land_study, make_workspace, small_shape
 from warehouse.errors import GrowthpaceError, InputError
 from warehouse.workspace import Workspace, open_workspace
 
@@ -161,6 +161,8 @@ def test_a_bundle_rebuilds_identical_numbers(
     workspace: Workspace, tmp_path: Path, drawn: list[str]
 ) -> None:
     bundle = tmp_path / "report.zip"
+    unrelated = small_shape(study="unrelated", abilities=("math",), waits=lambda cell: True)
+    land_study(workspace, unrelated)
     report(workspace, tmp_path, "--bundle", bundle)
     folder = tmp_path / "unpacked"
     with zipfile.ZipFile(bundle) as packed:
@@ -170,16 +172,14 @@ def test_a_bundle_rebuilds_identical_numbers(
     assert {"tables/gains.tex", "tables/gains.csv", "figures/gains.csv"} <= names
     # A made study has no grid file behind it.
     assert "grid.yaml" not in names
-    commands = re.findall(r"^python cli\.py (.*)$", (folder / "README.md").read_text(), re.M)
-    assert len(commands) == 2
-    for command in commands:
-        words = [
-            str(folder / word) if word in ("landing.tar.zst", "rebuilt") or "rebuilt." in word
-            else word
-            for word in command.split()
-        ]  # fmt: skip
-        result = call(*words)
-        assert result.exit_code == 0, (result.output, result.exception)
+    (command,) = re.findall(r"^python cli\.py (.*)$", (folder / "README.md").read_text(), re.M)
+    words = [
+        str(folder / word) if word in ("landing.tar.zst", "rebuilt") or "rebuilt." in word
+        else word
+        for word in command.split()
+    ]  # fmt: skip
+    result = call(*words)
+    assert result.exit_code == 0, (result.output, result.exception)
     again = tmp_path / "again"
     with zipfile.ZipFile(folder / "rebuilt.zip") as packed:
         packed.extractall(again)
@@ -188,6 +188,8 @@ def test_a_bundle_rebuilds_identical_numbers(
     for path in tables:
         other = again / path.relative_to(folder)
         assert other.read_text("utf-8") == path.read_text("utf-8"), path.name
+    landed = [path.name for path in (folder / "rebuilt" / "landing").glob("*/*.*")]
+    assert "made-plan.json" in landed and not [name for name in landed if "unrelated" in name]
 
 
 def test_a_bundle_holds_a_grid_that_runs(tmp_path: Path) -> None:
@@ -212,8 +214,10 @@ def test_lm_eval_results_become_a_report_in_two_commands(tmp_path: Path, drawn: 
     assert "2 of 3 abilities of pond-1b grow with human data" in page.text
     assert "The results were imported" in page.text
     assert "Imported results: tool, time (UTC), files, rows" in page.text
-    assert "all runs of this study train on human data" in page.text
-    assert "all runs of this study start from pond-1b" in page.text
+    assert "all runs of this study train on human data; import runs on another" in page.text
+    assert "all runs of this study start from pond-1b; import runs of another model" in page.text
+    # No grid planned them, so none can be added to.
+    assert "its grid" not in page.text
 
 
 @pytest.mark.slow

@@ -60,6 +60,55 @@ def test_alpaca_joins_instruction_and_input(tmp_path: Path):
     assert (result.n_rows, result.n_items, result.by_format) == (2, 2, {"alpaca": 2})
 
 
+SCORED = {
+    "messages": [
+        {"role": "user", "content": "2 + 2? 3 or 4"},
+        {"role": "assistant", "content": "4"},
+    ],
+    "options": ["3", "4"],
+    "answer": 4,
+    "scoring_rule": "option_text",
+}
+
+
+def test_what_a_row_says_of_its_scoring_is_kept(tmp_path: Path):
+    rows = [SCORED, {"instruction": "Is it?", "output": "yes", "options": ["yes", "no"]}]
+    result = convert(write_lines(tmp_path / "a.jsonl", rows), Labeller(ability="math"))
+    scored, open_form = read_doit_folder(result.folder, scored=True)["math"]
+    assert (scored.options, scored.answer, scored.scoring_rule) == (("3", "4"), "4", "option_text")
+    assert (open_form.options, open_form.answer) == (("yes", "no"), None)
+    # Converted again, it stays what it is.
+    again = convert_data(str(result.folder), tmp_path / "again", Labeller(ability="math"))
+    assert read_doit_folder(again.folder, scored=True)["math"] == [scored, open_form]
+
+
+def test_tables_hold_options_as_text(tmp_path: Path):
+    text = 'instruction,output,options,answer,scoring_rule\nOne?,1,"[""1"", ""2""]",1,option_text\n'
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    (item,) = read_doit_folder(convert(tmp_path / "a.csv").folder, scored=True)["unlabelled"]
+    assert (item.options, item.answer, item.scoring_rule) == (("1", "2"), "1", "option_text")
+
+
+def test_an_answer_that_is_the_reply_and_fields_of_other_formats_are_no_fields_of_ours(
+    tmp_path: Path,
+):
+    other = {"options": {"A": "1"}, "choices": [1, 2], "question_format": "quiz", "answer": True}
+    rows = [{"question": "One?", "answer": "1"}, ALPACA[0] | other, ALPACA[1] | {"answer": " "}]
+    result = convert(write_lines(tmp_path / "a.jsonl", rows))
+    for item in read_doit_folder(result.folder, scored=False)["unlabelled"]:
+        fields = (item.options, item.choices, item.answer, item.question_format)
+        assert fields == ((), (), None, None)
+
+
+def test_a_row_without_what_its_rule_needs_is_named(tmp_path: Path):
+    path = write_lines(tmp_path / "a.jsonl", [SCORED, SCORED | {"options": ["5", "6"]}])
+    with pytest.raises(InputError, match=r"line 2: .*'4' is not among the options"):
+        convert(path)
+    path = write_lines(path, [SCORED | {"scoring_rule": "guess"}])
+    with pytest.raises(InputError, match=r"line 1: field scoring_rule: 'guess' is unknown"):
+        convert(path)
+
+
 def test_sharegpt_puts_the_system_prompt_before_the_first_question(tmp_path: Path):
     result = convert(write_lines(tmp_path / "a.jsonl", [SHAREGPT]))
     assert result.n_system_prompts == 1

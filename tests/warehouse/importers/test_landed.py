@@ -2,175 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from warehouse.connection import open_latest
+from tests.warehouse.importers.made_imports import (
+    TABLE_KINDS,
+    cell,
+    contents,
+    imported,
+    landed_rows,
+    only_record,
+    score,
+    table,
+    vote,
+)
 from warehouse.errors import LandingError
 from warehouse.importers import landed
 from warehouse.importers.contract import printable, safe_stem
-from warehouse.importers.landed import Imported, RejectedImportError, land, land_all
-from warehouse.ingest import ingest
-from warehouse.landing import check_table, list_landing, read_document
+from warehouse.importers.landed import land
+from warehouse.landing import list_landing, read_document
 from warehouse.records import (
-    TABLES,
-    CellRecord,
-    CompositionPart,
-    IgnoredPart,
-    ImportedFile,
     ImportRecord,
     PlanRecord,
     RecordKind,
 )
 from warehouse.workspace import Workspace
-
-TABLE_KINDS = (
-    RecordKind.ITEM,
-    RecordKind.ITEM_SCORE,
-    RecordKind.SCORE,
-    RecordKind.JUDGE_VOTE,
-)
-
-
-def cell(cell_id: str) -> CellRecord:
-    return CellRecord(
-        cell_id=cell_id,
-        label=f"label of {cell_id}",
-        base_model="opt-1.3b",
-        base_model_revision="unknown",
-        data_source="human",
-        design="imported",
-        composition=(CompositionPart(data_source="human", ability="unlabelled", n_examples=16),),
-        composition_id="comp-16",
-        volume_setting=16,
-        volume_per="total",
-        seed=3,
-        template="unknown",
-        training={},
-        scoring={},
-    )
-
-
-def table(kind: RecordKind, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    empty = dict.fromkeys(TABLES[kind].names)
-    full = [empty | {"import_id": "set by land"} | row for row in rows]
-    names = TABLES[kind].names
-    return pa.Table.from_pylist(
-        [{name: row[name] for name in names} for row in full], schema=TABLES[kind]
-    )
-
-
-def score(cell_id: str, value: float, *, task: str = "gsm8k", **changes: Any) -> dict[str, Any]:
-    fields = {
-        "cell_id": cell_id,
-        "task": task,
-        "ability": "math",
-        "metric": "accuracy",
-        "higher_is_better": True,
-        "score": value,
-    }
-    return fields | changes
-
-
-def item_score(cell_id: str, number: int, value: float, *, task: str = "arc") -> dict[str, Any]:
-    return {
-        "cell_id": cell_id,
-        "task": task,
-        "ability": "science",
-        "item_id": f"item-{number}",
-        "prompt_hash": "p",
-        "target_hash": "t",
-        "metric": "accuracy",
-        "higher_is_better": True,
-        "scoring_rule": "letter",
-        "score": value,
-        "choice_log_likelihoods": [-1.0, -2.5],
-        "chance_level": 0.25,
-        "chance_level_uniform": 0.25,
-    }
-
-
-def vote(vote_id: str, preference: float) -> dict[str, Any]:
-    return {
-        "vote_id": vote_id,
-        "study": "mine",
-        "protocol": "pairwise",
-        "item_id": "q1",
-        "model_a": "x",
-        "model_b": "y",
-        "preference": preference,
-    }
-
-
-def imported(sha256: str = "aa", **changes: Any) -> Imported:
-    """Two cells with scores, one with items, and a vote."""
-    fields: dict[str, Any] = {
-        "importer": "curves",
-        "study": "mine:1+2",
-        "files": (ImportedFile(name="curves.csv", sha256=sha256, n_rows=2),),
-        "n_rows": 2,
-        "cells": (cell("imp-1"), cell("imp-2")),
-        "scores": table(RecordKind.SCORE, [score("imp-1", 0.25), score("imp-2", 0.5)]),
-        "score_origins": (("curves.csv", 2), ("curves.csv", 3)),
-        "item_scores": table(
-            RecordKind.ITEM_SCORE,
-            [
-                item_score("imp-1", 0, 1.0),
-                item_score("imp-1", 0, 0.0, task="drop/it"),
-                item_score("imp-1", 1, 0.0),
-            ],
-        ),
-        "items": table(
-            RecordKind.ITEM,
-            [
-                {
-                    "item_id": "item-0",
-                    "task": "arc",
-                    "ability": "science",
-                    "prompt": "[]",
-                    "target": "A",
-                }
-            ],
-        ),
-        "votes": table(RecordKind.JUDGE_VOTE, [vote("v1", 1.5)]),
-        "ignored": (IgnoredPart(file="curves.csv", what="column note", reason="not known"),),
-        "arguments": {"metric": "accuracy"},
-        "citation": "Somebody 2024",
-        "notice": "not measured here",
-    }
-    return Imported(**(fields | changes))
-
-
-def contents(workspace: Workspace) -> dict[str, bytes]:
-    """Every landing file, the moments of plan and import documents left out."""
-    files = [path for path in workspace.landing.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(workspace.landing)): path.read_bytes()
-        if path.suffix == ".parquet"
-        else b""
-        for path in files
-    }
-
-
-def landed_rows(workspace: Workspace, kind: RecordKind) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for path in list_landing(workspace, kind):
-        check_table(path, kind)
-        rows += pq.read_table(path).to_pylist()
-    return rows
-
-
-def only_record(workspace: Workspace) -> ImportRecord:
-    (path,) = list_landing(workspace, RecordKind.IMPORT)
-    record = read_document(path, RecordKind.IMPORT)
-    assert isinstance(record, ImportRecord)
-    return record
 
 
 def test_an_import_lands_as_valid_files_of_every_kind(workspace: Workspace) -> None:
@@ -262,187 +123,6 @@ def test_a_grown_file_lands_only_its_new_rows(workspace: Workspace) -> None:
         "v1",
         "v2",
     ]
-
-
-def test_another_score_is_rejected_with_place_values_and_remedy(workspace: Workspace) -> None:
-    land(workspace, imported())
-    before = contents(workspace)
-    changed = imported(
-        "bb",
-        scores=table(RecordKind.SCORE, [score("imp-1", 0.25), score("imp-2", 0.625)]),
-    )
-    with pytest.raises(RejectedImportError) as caught:
-        land(workspace, changed)
-    (row,) = caught.value.rejected
-    assert (row.file, row.line, row.value) == ("curves.csv", 3, "0.625")
-    assert "0.5" in row.reason and "--replace" in row.reason and "--study" in row.reason
-    assert contents(workspace) == before
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"stderr": 0.125}, {"n_items": 7}, {"chance_level": 0.5}, {"ability": "code"}],
-    ids=str,
-)
-def test_a_corrected_companion_of_a_score_is_not_lost_silently(
-    workspace: Workspace, change: dict[str, Any]
-) -> None:
-    land(workspace, imported())
-    changed = imported("bb", scores=table(RecordKind.SCORE, [score("imp-1", 0.25, **change)]))
-    with pytest.raises(RejectedImportError, match=next(iter(change))):
-        land(workspace, changed)
-
-
-def test_replace_lands_the_new_scores_and_the_latest_import_is_what_is_known(
-    workspace: Workspace,
-) -> None:
-    def with_score(sha256: str, value: float) -> Imported:
-        rows = table(RecordKind.SCORE, [score("imp-1", value), score("imp-2", 0.5)])
-        return imported(sha256, scores=rows)
-
-    land(workspace, with_score("aa", 0.25))
-    assert land(workspace, with_score("bb", 0.75), replace=True).n_new_rows == 1
-    # The same values in another file are known now; the first ones are a contradiction.
-    assert land(workspace, with_score("cc", 0.75)).n_new_rows == 0
-    with pytest.raises(RejectedImportError, match=r"0\.75"):
-        land(workspace, with_score("dd", 0.25))
-    # Going back to the first file makes it the latest import again, whole.
-    assert land(workspace, with_score("aa", 0.25)).n_new_rows == 0
-    back = land(workspace, with_score("aa", 0.25), replace=True)
-    assert back.n_new_rows == 2
-    assert land(workspace, with_score("dd", 0.25)).n_new_rows == 0
-
-
-def test_a_metric_keeps_its_direction_within_a_study(workspace: Workspace) -> None:
-    land(workspace, imported())
-    turned = score("imp-9", 0.1, higher_is_better=False)
-    with pytest.raises(RejectedImportError, match="higher is better"):
-        land(workspace, imported("bb", scores=table(RecordKind.SCORE, [turned])), replace=True)
-    land(workspace, imported("bb", study="other", scores=table(RecordKind.SCORE, [turned])))
-
-
-def of_items(mean: float, sha256: str = "ii", **changes: Any) -> Imported:
-    """The items of one task of one cell."""
-    rows = [item_score("imp-1", n, float(n < mean * 4)) | changes for n in range(4)]
-    items = table(RecordKind.ITEM_SCORE, rows)
-    return imported(
-        sha256, item_scores=items, scores=None, score_origins=(), items=None, votes=None
-    )
-
-
-def of_a_score(value: float, sha256: str = "ss", **changes: Any) -> Imported:
-    """The same task as one score."""
-    row = score("imp-1", value, task="arc", ability="science") | changes
-    origins = (("curves.csv", 2),)
-    return imported(
-        sha256,
-        scores=table(RecordKind.SCORE, [row]),
-        score_origins=origins,
-        item_scores=None,
-        items=None,
-        votes=None,
-    )
-
-
-@pytest.mark.parametrize("items_first", [True, False])
-def test_items_count_before_a_score_of_their_task_whichever_came_first(
-    workspace: Workspace, items_first: bool
-) -> None:
-    both = [of_items(0.75), of_a_score(0.75)]
-    for part in both if items_first else reversed(both):
-        land(workspace, part)
-        assert ingest(workspace).published
-    with open_latest(workspace) as conn:
-        rows = conn.execute("SELECT score, n_items FROM mart_ability_score").fetchall()
-    assert rows == [(0.75, 4)]
-
-
-def test_a_score_that_its_items_contradict_is_rejected(workspace: Workspace) -> None:
-    land(workspace, of_items(0.75))
-    for replaces in (False, True):
-        with pytest.raises(
-            RejectedImportError, match=r"item by item, with mean 0\.75, and is 0\.5"
-        ):
-            land(workspace, of_a_score(0.5), replace=replaces)
-
-
-def test_items_that_contradict_a_score_are_rejected_or_replace_it(workspace: Workspace) -> None:
-    land(workspace, of_a_score(0.5))
-    with pytest.raises(
-        RejectedImportError, match=r"imported as 0\.5, and its items have mean 0\.75"
-    ):
-        land(workspace, of_items(0.75))
-    land(workspace, of_items(0.75), replace=True)
-    ingest(workspace)
-    with open_latest(workspace) as conn:
-        assert conn.execute("SELECT score FROM mart_ability_score").fetchall() == [(0.75,)]
-
-
-def test_items_keep_the_direction_that_a_study_knows(workspace: Workspace) -> None:
-    land(workspace, of_items(0.75))
-    ingest(workspace)
-    changes = {"task": "other", "higher_is_better": False}
-    for part in (of_items(0.5, "jj", **changes), of_a_score(0.5, **changes)):
-        with pytest.raises(
-            RejectedImportError, match=r"imported into study .* as higher is better"
-        ):
-            land(workspace, part)
-    assert not ingest(workspace).published
-
-
-def test_an_import_that_contradicts_its_own_direction_is_rejected(workspace: Workspace) -> None:
-    rows = [item_score("imp-1", n, 1.0) | {"higher_is_better": n == 0} for n in range(2)]
-    part = replace(of_items(1.0), item_scores=table(RecordKind.ITEM_SCORE, rows))
-    with pytest.raises(RejectedImportError, match="is better"):
-        land(workspace, part)
-
-
-@pytest.mark.parametrize("name", ["score", "stderr"])
-def test_a_number_that_cannot_be_averaged_is_rejected(workspace: Workspace, name: str) -> None:
-    part = of_a_score(7.0, metric="word_perplexity", **{name: 1e200})
-    with pytest.raises(RejectedImportError, match=f"line 2: '1e.200': {name} of arc is beyond"):
-        land(workspace, part)
-
-
-def test_other_item_scores_of_a_task_are_rejected_or_replace_the_file(
-    workspace: Workspace,
-) -> None:
-    land(workspace, imported())
-    before = contents(workspace)
-    other = imported(
-        "bb",
-        item_scores=table(
-            RecordKind.ITEM_SCORE, [item_score("imp-1", 0, 1.0), item_score("imp-1", 1, 1.0)]
-        ),
-    )
-    with pytest.raises(RejectedImportError, match=r"score = 0\.0 and 1\.0 here for item item-1"):
-        land(workspace, other)
-    assert contents(workspace) == before
-    assert land(workspace, other, replace=True).n_new_rows == 2
-    found = landed_rows(workspace, RecordKind.ITEM_SCORE)
-    assert sorted((row["task"], row["item_id"], row["score"]) for row in found) == [
-        ("arc", "item-0", 1.0),
-        ("arc", "item-1", 1.0),
-        ("drop/it", "item-0", 0.0),
-    ]
-
-
-def test_another_preference_of_a_vote_is_rejected(workspace: Workspace) -> None:
-    land(workspace, imported())
-    other = imported("bb", votes=table(RecordKind.JUDGE_VOTE, [vote("v1", 1.0)]))
-    with pytest.raises(RejectedImportError, match=r"preference of v1 was imported as 1\.5"):
-        land(workspace, other)
-    assert land(workspace, other, replace=True).n_new_rows == 1
-
-
-def test_one_rejected_import_of_a_call_keeps_the_others_out(workspace: Workspace) -> None:
-    land(workspace, imported())
-    before = contents(workspace)
-    good = imported("bb", study="other")
-    bad = imported("cc", scores=table(RecordKind.SCORE, [score("imp-1", 0.75)]))
-    with pytest.raises(RejectedImportError):
-        land_all(workspace, [good, bad])
-    assert contents(workspace) == before
 
 
 def test_studies_of_similar_names_stay_apart(workspace: Workspace) -> None:
