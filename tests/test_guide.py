@@ -1,4 +1,4 @@
-"""The guide and the cookbook do what they show."""
+"""The guide, the cookbook and the study with a real model do what they show."""
 
 import re
 
@@ -12,7 +12,7 @@ PICTURES = DOCS / "images" / "statistics"
 
 @pytest.mark.slow
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ["guide", "cookbook"])
+@pytest.mark.parametrize("name", ["guide", "cookbook", "studies/smollm2/README"])
 def test_every_command_of_the_page_prints_what_the_page_shows(name, tmp_path):
     prepare_folder(tmp_path)
     differences = []

@@ -29,10 +29,11 @@ N_CELLS = {
     "stage0": 1,
     "stage1": 1 + 3 * 3,
     "stage2": 1 + 3 * 3,
-    "stage3": 1 + 2 * 3 * N_ABILITIES,
-    "stage4": 1 + 3 * 3,
-    "stage5": 1 + 2 * 3,
+    "stage3": 1 + 3 * N_ABILITIES,
+    "stage4": 1 + 3 * N_ABILITIES,
+    "stage5": 1 + 3 * 3,
     "stage6": 1 + 2 * 3,
+    "stage7": 1 + 2 * 3,
 }
 
 
@@ -81,10 +82,10 @@ def test_the_stages_have_the_cells_that_the_page_promises(cells):
 def test_the_teacher_is_a_cell_of_stage_1_and_the_base_model_is_run_once(cells):
     ids = {stage: {cell.record.cell_id for cell in some} for stage, some in cells.items()}
     assert ids["stage0"] < ids["stage1"]
-    for stage in ("stage2", "stage3", "stage4"):
+    for stage in ("stage2", "stage3", "stage4", "stage5"):
         assert len(ids["stage1"] & ids[stage]) == 1
-    assert len(ids["stage5"] & ids["stage6"]) == 1
-    assert not ids["stage1"] & ids["stage5"]
+    assert len(ids["stage6"] & ids["stage7"]) == 1
+    assert not ids["stage1"] & ids["stage6"]
 
 
 def test_the_stages_differ_only_in_what_they_vary():

@@ -95,9 +95,10 @@ def _read_rate(pair: SourceDifference, rate: ExchangeRate | None) -> str:
             f"score (the fitted curves never do in {rate.p_never_under_family:.0%} of replicates)"
         )
     if rate.status is RatioStatus.BEYOND_OBSERVED:
+        most = f"{rate.largest_observed_rate:.2g}"
         return (
-            f"{what} more than the {rate.largest_observed_rate:.2g} {pair.data_source} observed "
-            f"(in {rate.p_beyond_observed:.0%} of replicates)"
+            f"{what} more than {most} {pair.data_source} example{'' if most == '1' else 's'}, the "
+            f"most that was observed (in {rate.p_beyond_observed:.0%} of replicates)"
         )
     return f"{what} {rate.rate.estimate:.2g} {pair.data_source} ones {ratio_span(rate.rate)}"
 
