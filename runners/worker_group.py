@@ -258,8 +258,7 @@ def _start(
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
     }
-    # PyTorch asks for huge pages then: a CPU spends a quarter less on a training step, most of
-    # what it spent on page faults.
+    # PyTorch asks for huge pages then, and a CPU spends less of a training step on page faults.
     preferred = {"THP_MEM_ALLOC_ENABLE": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "runners.worker", str(workspace.root.resolve())],
