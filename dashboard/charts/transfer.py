@@ -36,8 +36,8 @@ MATRIX_NOTE = (
     "Outlined: the ability's own data."
 )
 TAU_NOTE = (
-    "*: q < 0.05 after correction over all pairs. ≥, ≤: only one bound is known. ?: not "
-    "identified. Worths hold all that helps, the form of answers too."
+    "*: q < 0.05 after correction over all pairs. ≥, ≤: only that bound is known; it gives the "
+    "colour. ?: not identified. Worths hold all that helps, the form of answers too."
 )
 _VERDICT_WORDS = {
     Verdict.HELPS: "it helps",

@@ -296,12 +296,13 @@ def _tau_square(worth: AbilityWorth, *, narrow: bool) -> Square:
     """Return one worth as a cell."""
     text, value = "?", None
     if worth.tau is not None:
-        value = min(worth.tau.estimate, 1.0)
-        text = "<.01" if worth.tau.estimate < 0.01 else f"{worth.tau.estimate:.2f}"
+        value = worth.tau.estimate
+        text = "<.01" if value < 0.01 else f"{value:.2f}"
+        # An open estimate can be anywhere beyond its bound: the colour is the bound's, as the text.
         if worth.status is WorthStatus.OPEN_ABOVE:
-            text = f"≥{worth.tau.low:.2g}"
+            value, text = worth.tau.low, f"≥{worth.tau.low:.2g}"
         elif worth.status is WorthStatus.OPEN_BELOW:
-            text = f"≤{worth.tau.high:.2g}"
+            value, text = worth.tau.high, f"≤{worth.tau.high:.2g}"
         elif worth.tau.estimate == 0 and worth.shift is not None and worth.shift.estimate < 0:
             points = round(100 * abs(worth.shift.estimate))
             text = f"▼{points}" if points else "0"
@@ -319,7 +320,7 @@ def _tau_square(worth: AbilityWorth, *, narrow: bool) -> Square:
     return Square(
         row=worth.source_ability,
         column=worth.target_ability,
-        value=value,
+        value=None if value is None else min(value, 1.0),
         text=f"{text}*" if sure else text,
         hover="<br>".join(lines),
     )

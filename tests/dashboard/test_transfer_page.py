@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from dashboard.analysis import FitSettings
-from dashboard.analysis.effective import fit_effective
+from dashboard.analysis import FitSettings, Interval, IntervalKind
+from dashboard.analysis.effective import WorthStatus, fit_effective
 from dashboard.analysis.transfer import TransferCell, Verdict, fit_transfer
 from dashboard.bench.run_worlds import World, plan, simulate_table
 from dashboard.charts.transfer import (
@@ -138,6 +138,21 @@ def test_what_is_not_identified_is_said_with_the_reason() -> None:
     figure = tau_figure(alone, title="t", note="n")
     texts = [text for trace in figure.data if trace.name == "texts" for text in trace.text or ()]
     assert set(texts) == {"?"}
+
+
+def test_a_worth_known_from_one_side_has_the_text_and_colour_of_its_bound() -> None:
+    effective = made_results().effective
+    open_above = replace(
+        effective.tau[0],
+        status=WorthStatus.OPEN_ABOVE,
+        q_value=0.5,
+        tau=Interval(estimate=40, low=0.015, high=np.inf, level=0.95, kind=IntervalKind.ITEMS_ONLY),
+    )
+    figure = tau_figure(replace(effective, tau=(open_above,)), title="t", note="n")
+    cells = next(trace for trace in figure.data if trace.name == "cells")
+    texts = next(trace for trace in figure.data if trace.name == "texts")
+    assert cells.z == ((0.015,),)
+    assert list(texts.text) == ["≥0.015"]
 
 
 # --- The page ---------------------------------------------------------------------------------
