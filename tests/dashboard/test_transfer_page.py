@@ -151,7 +151,7 @@ def test_a_worth_known_from_one_side_has_the_text_and_colour_of_its_bound() -> N
     figure = tau_figure(replace(effective, tau=(open_above,)), title="t", note="n")
     cells = next(trace for trace in figure.data if trace.name == "cells")
     texts = next(trace for trace in figure.data if trace.name == "texts")
-    assert cells.z == ((0.015,),)
+    assert [list(row) for row in cells.z] == [[0.015]]
     assert list(texts.text) == ["≥0.015"]
 
 
