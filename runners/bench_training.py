@@ -22,7 +22,7 @@ from runners.base_models import LADDER
 from runners.grid_spec import DatasetSpec, TrainingSpec
 from runners.hardware import detect_hardware
 from runners.template import TEMPLATES
-from runners.worker_group import free_port
+from runners.worker_group import ALLOCATION, free_port
 from warehouse.errors import WorkError
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ _SETTINGS: dict[str, Any] = {
     "weight_decay": 0.0,
     "max_length": 256,
     "dtype": "fp32",
-    "zero_stage": 2,
+    "zero_stage": 0,
     "offload": "none",
 }
 TRAINER_TARGET = 0.95
@@ -161,7 +161,7 @@ def _environment(side: str) -> dict[str, str]:
     # The comparison is made on the processor, where both sides do the same arithmetic.
     environment["CUDA_VISIBLE_DEVICES"] = ""
     if side == "deepspeed":
-        environment |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        environment |= ALLOCATION | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
         environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return environment
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,7 +47,6 @@ def start_engine(model: PreTrainedModel, training: TrainingSpec, ranks: int) -> 
             ranks,
             # A parameter that ZeRO 3 has sharded holds no numbers itself.
             n_params=sum(getattr(p, "ds_numel", p.numel()) for p in trained),
-            cpu_adam=training.offload != "none" and cpu_adam_builds(),
         ),
     )
     return engine
@@ -67,12 +65,6 @@ def sharded_loading(training: TrainingSpec) -> Iterator[None]:
     finally:
         unset_hf_deepspeed_config()
         del config
-
-
-def cpu_adam_builds() -> bool:
-    """Tell whether DeepSpeed's C++ AdamW can be compiled here (a compiler and ninja)."""
-    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
-    return compiler is not None and shutil.which("ninja") is not None
 
 
 def set_attention(model: PreTrainedModel, attention: str, dtype: str) -> str:

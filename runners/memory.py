@@ -310,8 +310,10 @@ def _choices(training: TrainingSpec, ranks: int, *, on_gpu: bool) -> list[tuple[
     elif stage != "auto":
         order = [choice for choice in order if choice[0] == stage]
     elif ranks == 1:
-        # One rank has nobody to share with: ZeRO 3 only helps it to offload its weights.
-        order = [(2, "none"), (2, "optimizer"), (3, "parameters")]
+        # One rank has nobody to share with: ZeRO only helps it to offload. In fp32, stage 0 spares
+        # ZeRO's copies of weights and gradients.
+        first = 0 if training.dtype == "fp32" else 2
+        order = [(first, "none"), (2, "optimizer"), (3, "parameters")]
     if offload == "auto":
         # Without a GPU the host's memory is the device's: offloading gains nothing.
         return order if on_gpu else [choice for choice in order if choice[1] == "none"]

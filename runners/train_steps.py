@@ -225,19 +225,20 @@ class TrainingLoop:
         for _ in range(_MAX_OVERFLOWS):
             total = self.accumulate(batch, step)
             skipped = self.engine.skipped_steps
+            own_norm = self._unsharded_norm()
+            if own_norm is not None and not math.isfinite(own_norm):
+                raise self._gradient_error(step)
             self._step(step)
             if self.engine.skipped_steps == skipped:
                 break
             if self.training.dtype != "fp16":
-                raise TrainingError(
-                    f"the gradients of step {step} are not finite; {self._remedy()}"
-                )
+                raise self._gradient_error(step)
             # An fp16 overflow: DeepSpeed has halved the scale and dropped the gradients. The
             # batch is taken again, since a small cell can't spare a step.
             self.result.n_overflows += 1
         else:
             raise _overflow_error(step)
-        norm = self.engine.get_global_grad_norm()
+        norm = self.engine.get_global_grad_norm() if own_norm is None else own_norm
         return {
             "loss": total,
             "learning_rate": rate,
@@ -274,6 +275,16 @@ class TrainingLoop:
     def _remedy(self) -> str:
         rate = self.training.learning_rate
         return f"lower training.learning_rate ({rate:g}) or look at the data."
+
+    def _gradient_error(self, step: int) -> TrainingError:
+        return TrainingError(f"the gradients of step {step} are not finite; {self._remedy()}")
+
+    def _unsharded_norm(self) -> float | None:
+        """Return the gradients' norm without ZeRO, where DeepSpeed neither checks nor tells it."""
+        if self.training.zero_stage != 0:
+            return None
+        gradients = [p.grad for p in self.engine.module.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
 
     def _step(self, step: int) -> None:
         try:

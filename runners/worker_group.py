@@ -22,6 +22,14 @@ from warehouse.workspace import Workspace
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _REPOSITORY = Path(__file__).resolve().parent.parent
+# A step on the CPU frees its gradients and activations, and the next asks for them again: PyTorch
+# asks for huge pages, and the C library gives no memory back in between (nor maps large blocks
+# apart, which are always given back), so that steps do not begin with page faults.
+ALLOCATION = {
+    "THP_MEM_ALLOC_ENABLE": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+}
 # How long the other ranks of a failed group may take to say, or to show, what became of them.
 _INQUEST_SECONDS = 3.0
 
@@ -258,8 +266,7 @@ def _start(
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
     }
-    # PyTorch asks for huge pages then, and a CPU spends less of a training step on page faults.
-    preferred = {"THP_MEM_ALLOC_ENABLE": "1"}
+    preferred = ALLOCATION if environment["DS_ACCELERATOR"] == "cpu" else {}
     return subprocess.Popen(
         [sys.executable, "-m", "runners.worker", str(workspace.root.resolve())],
         cwd=_REPOSITORY,

@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 from functools import partial
@@ -111,16 +112,15 @@ def test_deepspeed_config_follows_the_cell_and_its_ranks():
     assert config["zero_optimization"]["reduce_bucket_size"] == 1000
     assert "offload_optimizer" not in config["zero_optimization"]
     assert config["bf16"] == {"enabled": True}
-    assert config["optimizer"]["params"]["torch_adam"] is True
+    assert config["optimizer"]["params"]["torch_adam"] and config["optimizer"]["params"]["fused"]
 
 
 def test_deepspeed_config_offloads_as_asked():
     training = TrainingSpec(epochs=1, dtype="fp16", zero_stage=3, offload="parameters")
-    config = deepspeed_config(training, 8, n_params=10**10, cpu_adam=True)
+    config = deepspeed_config(training, 8, n_params=10**10)
     assert config["zero_optimization"]["offload_optimizer"] == {"device": "cpu"}
     assert config["zero_optimization"]["offload_param"] == {"device": "cpu"}
     assert config["zero_optimization"]["reduce_bucket_size"] == 500_000_000
-    assert config["optimizer"]["params"]["torch_adam"] is False
     assert config["fp16"]["hysteresis"] == 1
 
 
@@ -170,6 +170,19 @@ def test_gradients_that_overflow_at_every_scale_end_the_training(monkeypatch):
 def test_gradients_without_a_scale_that_are_no_numbers_end_the_training(monkeypatch):
     with pytest.raises(TrainingError, match=r"gradients of step 2 are not finite; lower training"):
         overflowing_loop(1, monkeypatch, "bf16").optimizer_step([], 2)
+
+
+def test_without_zero_the_gradients_are_measured_and_checked_here(monkeypatch):
+    loop = overflowing_loop(0, monkeypatch)
+    loop.training = TrainingSpec(epochs=1, dtype="fp32", zero_stage=0)
+    loop.engine.module = torch.nn.Linear(2, 1, bias=False)
+    (weights,) = loop.engine.module.parameters()
+    weights.grad = torch.tensor([[3.0, -4.0]])
+    assert loop.optimizer_step([], 1)["grad_norm"] == 5.0
+    weights.grad[0, 0] = math.nan
+    with pytest.raises(TrainingError, match="gradients of step 2 are not finite"):
+        loop.optimizer_step([], 2)
+    assert loop.engine.n_steps == 1, "the weights are left as they were"
 
 
 def test_examples_cut_before_their_end_token_are_refused(tiny):
@@ -231,7 +244,7 @@ def test_ranks_zero_stage_and_micro_batches_do_not_change_the_training(tiny_stud
     log, scores = run_variant(tiny_study, tmp_path, "one", {})
     for name, training in (
         ("two-ranks", {"ranks": 2}),
-        ("micro-batches", {"micro_batch_size": 3}),
+        ("zero-2", {"zero_stage": 2, "micro_batch_size": 3}),
         ("zero-3-two-ranks", {"zero_stage": 3, "ranks": 2, "micro_batch_size": 2}),
     ):
         other, other_scores = run_variant(tiny_study, tmp_path, name, training)
