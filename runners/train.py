@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import tempfile
 import time
@@ -181,6 +182,13 @@ def reset_peak_memory() -> None:
     # Without the right to do so, the peak stays that of the process.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+def release_freed_memory() -> None:
+    """Give back to the system what a worker on a CPU keeps for its next steps."""
+    # Other C libraries than GNU's keep nothing.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def peak_memory_bytes() -> int:

@@ -45,7 +45,7 @@ from runners.replies import generate_replies, reply_stem, select_items
 from runners.score import Scorer
 from runners.sft_data import TEST_FILE, TRAIN_FILE, VALIDATION_FILE
 from runners.template import Template, load_template
-from runners.train import peak_memory_bytes, reset_peak_memory, train
+from runners.train import peak_memory_bytes, release_freed_memory, reset_peak_memory, train
 from runners.train_steps import TrainResult
 from warehouse.records import RecordKind
 from warehouse.workspace import Workspace
@@ -204,6 +204,8 @@ class Worker:
         key = (job.model_folder, template.name)
         if key not in self._pristine:
             self._pristine = {}
+            # What the last model's steps needed says nothing about this one's.
+            release_freed_memory()
             model, tokenizer = _load(job.model_folder, job)
             # New template tokens get random rows; seeded apart so that all cells share them.
             torch.manual_seed(0)
