@@ -102,6 +102,7 @@ class Worker:
         began, started_at = time.perf_counter(), datetime.now(UTC)
         # A DeepSpeed engine holds itself and its model: the last cell's goes only now.
         gc.collect()
+        release_freed_memory()
         reset_peak_memory()
         # Every cell starts from the same random state, whichever cells this worker did before.
         seed = job.cell.seed or 0
@@ -165,6 +166,8 @@ class Worker:
     ) -> tuple[Scorer, pa.Table]:
         """Score a model on the job's evaluation items."""
         self._enter("score")
+        # What training leaves in pieces would come on top of what scoring needs.
+        release_freed_memory()
         scorer = self._scorer(job, tokenizer, template)
         with self._signs_of_life(model):
             scores = scorer.score(
@@ -204,8 +207,6 @@ class Worker:
         key = (job.model_folder, template.name)
         if key not in self._pristine:
             self._pristine = {}
-            # What the last model's steps needed says nothing about this one's.
-            release_freed_memory()
             model, tokenizer = _load(job.model_folder, job)
             # New template tokens get random rows; seeded apart so that all cells share them.
             torch.manual_seed(0)

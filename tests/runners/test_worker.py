@@ -68,7 +68,7 @@ resident()
 """
 
 
-def test_freed_memory_is_kept_for_the_next_step_until_another_model_comes():
+def test_freed_memory_is_kept_for_the_next_step_until_it_is_given_back():
     done = subprocess.run(
         [sys.executable, "-c", RESIDENT],
         env=os.environ | ALLOCATION,
