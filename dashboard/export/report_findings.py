@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dashboard.analysis.compare.results import Reading
 from dashboard.analysis.judge.document import read_summary
@@ -35,12 +36,14 @@ class Readings:
 def write_findings(evidence: StudyEvidence) -> tuple[str, list[Sentence]]:
     """Return the answer in one sentence and what stands behind it.
 
-    They speak of the largest base model and the reference source, as the app's first page does.
+    They speak of the base model that learnt from most data sources, of these the largest, and of
+    the reference source.
     """
     curves = evidence.fit.curves
     if not curves:
         return (_no_curves(evidence), _others(evidence))
-    model, source = models_of(curves)[0], sources_of(curves)[0]
+    n_sources = Counter(model for model, _ in {(c.base_model, c.data_source) for c in curves})
+    model, source = max(models_of(curves), key=n_sources.__getitem__), sources_of(curves)[0]
     chosen = sort_by_gain(select_curves(curves, [model], [source]))
     if not chosen:
         # The largest model was not trained on the reference source: any pair that was will do.
@@ -72,7 +75,8 @@ def _others(evidence: StudyEvidence) -> list[Sentence]:
     said: list[Sentence] = []
     if not isinstance(evidence.transfer, Unavailable):
         for one in evidence.transfer[:1]:
-            said += filter(None, [transfer_sentence(one.transfer.cells)])
+            if sentence := transfer_sentence(one.transfer.cells):
+                said.append(replace(sentence, topic=f"Transfer on {one.transfer.base_model}"))
             if mirrored := mirror_sentence(one.transfer):
                 said.append(Sentence(topic="Out of domain", text=mirrored))
     if not isinstance(evidence.mixtures, Unavailable):
