@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.analysis import CurveFit
-from dashboard.charts.findings import Sentence, source_sentences, transfer_sentence
+from dashboard.charts.findings import Sentence
+from dashboard.charts.findings_beyond import source_sentences, transfer_sentence
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
 from dashboard.data import load_cells

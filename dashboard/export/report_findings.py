@@ -9,15 +9,8 @@ from dataclasses import dataclass, replace
 from dashboard.analysis.compare.results import Reading
 from dashboard.analysis.judge.document import read_summary
 from dashboard.charts.budget import plan_headline
-from dashboard.charts.findings import (
-    Sentence,
-    exam_sentence,
-    headline,
-    scale_sentence,
-    sentences,
-    source_sentences,
-    transfer_sentence,
-)
+from dashboard.charts.findings import Sentence, exam_sentence, headline, sentences
+from dashboard.charts.findings_beyond import scale_sentence, source_sentences, transfer_sentence
 from dashboard.charts.gains import sort_by_gain
 from dashboard.charts.selection import models_of, select_curves, sources_of
 from dashboard.charts.transfer import mirror_sentence

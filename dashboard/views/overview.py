@@ -12,9 +12,9 @@ from dashboard.charts.findings import (
     headline,
     interval_note,
     label_rule,
-    scale_sentence,
     sentences,
 )
+from dashboard.charts.findings_beyond import scale_sentence
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.tables import gains_table
 from dashboard.components.beyond import list_beyond, show_sentences

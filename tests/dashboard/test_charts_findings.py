@@ -18,11 +18,9 @@ from dashboard.charts.findings import (
     headline,
     interval_note,
     label_rule,
-    scale_sentence,
     sentences,
-    source_sentences,
-    transfer_sentence,
 )
+from dashboard.charts.findings_beyond import scale_sentence, source_sentences, transfer_sentence
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.runs import cells_table, say_duration
 from dashboard.charts.tables import (
