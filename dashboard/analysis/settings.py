@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from warehouse.errors import InputError
 
-ANALYSIS_VERSION = "8"
+ANALYSIS_VERSION = "9"
 """Part of every fit key: raise it whenever a change alters any number that a fit reports."""
 
 DEFAULT_DELTA = 0.03

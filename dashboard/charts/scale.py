@@ -262,7 +262,7 @@ def how_scale(comparison: ScaleComparison, view: ScaleView) -> list[tuple[str, s
         ),
         (
             "Bigger models gain more",
-            "slope of the gain over log10 of the parameters, over the base models at hand; "
+            "slope of the gain over log2 of the parameters, over the base models at hand; "
             f"{comparison.correction} over {n_tests} slopes",
         ),
         (

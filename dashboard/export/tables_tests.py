@@ -181,7 +181,7 @@ def scale_table(comparison: ScaleComparison) -> PaperTable | None:
         )
     return PaperTable(
         name="tests-scale",
-        caption="What ten times the parameters change: the score at a volume, and the gain "
+        caption="What twice the parameters change: the score at a volume, and the gain "
         "up to it (accuracies in points; losses: of the log; positive is better); q is adjusted "
         f"after {comparison.correction}. Intervals in brackets; all volumes are in the CSV "
         f"file.{fixed}",

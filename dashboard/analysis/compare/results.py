@@ -268,7 +268,7 @@ class RankingBacktest:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleEffect:
-    """Slope over log10 of the parameters, for the score at a volume or for the gain.
+    """Slope over log2 of the parameters, for the score at a volume or for the gain.
 
     Attributes
     ----------
@@ -276,7 +276,7 @@ class ScaleEffect:
         `score` at `n_examples`, or `gain` from the first volume to `n_examples`: the
         volume-by-scale interaction, positive where bigger models gain more.
     slope : Interval or None
-        Change for ten times the parameters, positive = better; of the log for losses.
+        Change for twice the parameters, positive = better; of the log for losses.
     """
 
     study: str

@@ -1,4 +1,4 @@
-"""Do bigger base models score and gain more: slopes over log10 N."""
+"""Do bigger base models score and gain more: slopes over log2 N."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIN_P = 1e-300
 
 
 def scale_effects(group: ScaleGroup, settings: FitSettings) -> list[ScaleEffect]:
-    """Return slopes over log10 N of the score at every common volume and of the gain."""
+    """Return slopes over log2 N of the score at every common volume and of the gain."""
     common = group.common
     empty = ScaleEffect(
         **group.keys,
@@ -41,7 +41,7 @@ def scale_effects(group: ScaleGroup, settings: FitSettings) -> list[ScaleEffect]
         return [replace(empty, reason="fewer than two sizes of model have a fitted curve")]
     if len(common) < 2:
         return [replace(empty, reason="the models share fewer than two volumes")]
-    log_n = np.log10([model.job.data.n_params or 1 for model in sized])
+    log_n = np.log2([model.job.data.n_params or 1 for model in sized])
     curves = [model.gridded for model in sized if model.gridded is not None]
     values = {volume: _on_scale(curves, volume, group) for volume in common}
     effects = [
@@ -72,7 +72,7 @@ def _slope(
     curves: Sequence[GriddedCurve],
     settings: FitSettings,
 ) -> ScaleEffect:
-    """Return the slope over log10 N with its interval and p-value.
+    """Return the slope over log2 N with its interval and p-value.
 
     The standard error is the replicates'; with four models or more, the scatter of models about
     the line counts too and the larger of the two is taken.

@@ -74,7 +74,7 @@ def _read(ranking: VolumeRanking, models: Sequence[ModelScore], gain: ScaleEffec
     if gain.slope.low > 0 or gain.slope.high < 0:
         verb = f"gain {'more' if gain.slope.estimate > 0 else 'less'} from the data"
     text += (
-        f"; bigger models {verb}: {size_of(gain.slope.estimate, accuracy)}{unit} for ten times the "
+        f"; bigger models {verb}: {size_of(gain.slope.estimate, accuracy)}{unit} for twice the "
         f"parameters {span_of(gain.slope, accuracy)}"
     )
     return f"{text}."
