@@ -1,4 +1,4 @@
-"""What comparisons say, in sentences: other data sources, other abilities, other base models."""
+"""What comparisons say, in sentences: other data sources, other base models."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from dashboard.charts.wording import (
 )
 
 if TYPE_CHECKING:
-    # Both load SciPy, which pages that only read results do without.
+    # Loads SciPy, which pages that only read results do without.
     from dashboard.analysis.compare.results import SourceDifference
-    from dashboard.analysis.transfer.results import TransferCell
 
 # Means must not pass for findings: the page Scale tests what this only sums up.
 _UNTESTED = "(plain means; the comparison of base models tests them)"
@@ -91,30 +90,6 @@ def _say_difference(pair: SourceDifference, curve: CurveFit) -> str:
     ahead = replace(difference, estimate=estimate, low=ends[0], high=ends[1])
     size = say_interval(ahead, curve.response, signed=True).removeprefix("+")
     return f"{pair.better} ahead by {size}"
-
-
-def transfer_sentence(cells: Sequence[TransferCell]) -> Sentence | None:
-    """Say how many pairs of abilities help or hurt each other; None without an estimate."""
-    pairs = [cell for cell in cells if not cell.own and cell.effect is not None]
-    if not pairs:
-        return None
-    helping = [cell for cell in pairs if cell.verdict == "helps"]
-    hurting = [cell for cell in pairs if cell.verdict == "hurts"]
-    text = (
-        f"of {say_count(len(pairs), 'pair')} of one ability's data and another's score, "
-        f"{len(helping)} help and {len(hurting)} hurt beyond answer format"
-    )
-    most = max(
-        helping or hurting,
-        key=lambda cell: abs(cell.effect.estimate) if cell.effect else 0,
-        default=None,
-    )
-    if most is not None:
-        text += (
-            f"; most: {name_ability(most.source_ability)} on {name_ability(most.target_ability)}, "
-            f"{say_interval(most.effect, most.response, signed=True)}"
-        )
-    return Sentence(topic="Transfer", text=f"{text}.")
 
 
 def scale_sentence(curves: Sequence[CurveFit], data_source: str) -> Sentence | None:

@@ -17,6 +17,7 @@ from dashboard.analysis.transfer.results import (
     TransferResult,
     Verdict,
 )
+from dashboard.charts.findings import Sentence
 from dashboard.charts.wording import (
     name_ability,
     say_count,
@@ -122,6 +123,15 @@ def transfer_headline(comparison: Comparison) -> str:
         f"largest is {name_ability(most.source_ability)} on {name_ability(most.target_ability)}, "
         f"{say_interval(most.beyond_format, most.response, signed=True)}."
     )
+
+
+def transfer_sentence(result: TransferResult) -> Sentence | None:
+    """Return what the matrix to look at first says, as a finding; None without a matrix."""
+    comparisons = list_comparisons(result)
+    if not comparisons:
+        return None
+    first = comparisons[0]
+    return Sentence(topic="Transfer", text=f"{transfer_headline(first)} Compared: {first.name}.")
 
 
 def cell_sentences(cell: TransferCell) -> list[str]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.analysis import CurveFit
 from dashboard.charts.findings import Sentence
-from dashboard.charts.findings_beyond import source_sentences, transfer_sentence
+from dashboard.charts.findings_beyond import source_sentences
 from dashboard.components.page import OpenStudy
 from dashboard.components.text import plain
 from dashboard.data import load_cells
@@ -39,6 +39,7 @@ def list_beyond(
         Metric that they were fitted to; None for each ability's primary one.
     """
     # The first page must not wait for what only some studies need.
+    from dashboard.charts.transfer import transfer_sentence
     from dashboard.page_data import load_sources, load_transfer
 
     first = curves[0]
@@ -53,7 +54,7 @@ def list_beyond(
                 opened.root, opened.snapshot_id, opened.study, first.base_model, metric
             )
             if results is not None:
-                said += filter(None, [transfer_sentence(results.transfer.cells)])
+                said += filter(None, [transfer_sentence(results.transfer)])
     except GrowthpaceError as error:
         st.caption(plain(f"Not compared: {error}"))
     return said

@@ -22,7 +22,7 @@ from dashboard.analysis.mixtures import MixtureResult
 from dashboard.analysis.serialise import from_plain
 from dashboard.analysis.settings import ANALYSIS_VERSION
 from dashboard.budget_form import EXAMPLES, empty_tables, read_request, usual_budget
-from dashboard.charts.selection import models_of, sources_of
+from dashboard.charts.selection import models_of, most_trained, sources_of
 from dashboard.evidence import check_known, load_curves, load_items
 from dashboard.export.study_evidence import BudgetPlan, StudyEvidence, Unavailable, is_imported
 from dashboard.fit_store import fit_or_load
@@ -150,7 +150,7 @@ class _Reader:
             scales=self._scales(cells, models) if models else none,
             transfer=self._transfer(cells, len({curve.ability for curve in fit.curves})),
             mixtures=self._mixtures(cells),
-            plan=self._plan(models[0]) if models else none,
+            plan=self._plan(most_trained(fit.curves)) if models else none,
             judge=self._judge(),
         )
 

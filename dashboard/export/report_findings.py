@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,10 +9,10 @@ from dashboard.analysis.compare.results import Reading
 from dashboard.analysis.judge.document import read_summary
 from dashboard.charts.budget import plan_headline
 from dashboard.charts.findings import Sentence, exam_sentence, headline, sentences
-from dashboard.charts.findings_beyond import scale_sentence, source_sentences, transfer_sentence
+from dashboard.charts.findings_beyond import scale_sentence, source_sentences
 from dashboard.charts.gains import sort_by_gain
-from dashboard.charts.selection import models_of, select_curves, sources_of
-from dashboard.charts.transfer import mirror_sentence
+from dashboard.charts.selection import most_trained, select_curves, sources_of
+from dashboard.charts.transfer import mirror_sentence, transfer_sentence
 from dashboard.charts.wording import say_count
 from dashboard.export.study_evidence import StudyEvidence, Unavailable
 
@@ -29,14 +28,13 @@ class Readings:
 def write_findings(evidence: StudyEvidence) -> tuple[str, list[Sentence]]:
     """Return the answer in one sentence and what stands behind it.
 
-    They speak of the base model that learnt from most data sources, of these the largest, and of
+    They speak of the base model that was trained on most data sources and then most often, and of
     the reference source.
     """
     curves = evidence.fit.curves
     if not curves:
         return (_no_curves(evidence), _others(evidence))
-    n_sources = Counter(model for model, _ in {(c.base_model, c.data_source) for c in curves})
-    model, source = max(models_of(curves), key=n_sources.__getitem__), sources_of(curves)[0]
+    model, source = most_trained(curves), sources_of(curves)[0]
     chosen = sort_by_gain(select_curves(curves, [model], [source]))
     if not chosen:
         # The largest model was not trained on the reference source: any pair that was will do.
@@ -68,7 +66,7 @@ def _others(evidence: StudyEvidence) -> list[Sentence]:
     said: list[Sentence] = []
     if not isinstance(evidence.transfer, Unavailable):
         for one in evidence.transfer[:1]:
-            if sentence := transfer_sentence(one.transfer.cells):
+            if sentence := transfer_sentence(one.transfer):
                 said.append(replace(sentence, topic=f"Transfer on {one.transfer.base_model}"))
             if mirrored := mirror_sentence(one.transfer):
                 said.append(Sentence(topic="Out of domain", text=mirrored))

@@ -7,7 +7,6 @@ import pytest
 
 from dashboard.analysis import IntervalKind, Label, ResponseKind
 from dashboard.analysis.compare.results import PairStatus, SourceDifference
-from dashboard.analysis.transfer.results import TransferCell, Verdict
 from dashboard.charts.findings import (
     exam_sentence,
     finding_rows,
@@ -20,7 +19,7 @@ from dashboard.charts.findings import (
     label_rule,
     sentences,
 )
-from dashboard.charts.findings_beyond import scale_sentence, source_sentences, transfer_sentence
+from dashboard.charts.findings_beyond import scale_sentence, source_sentences
 from dashboard.charts.gains import gains_figure, sort_by_gain
 from dashboard.charts.runs import cells_table, say_duration
 from dashboard.charts.tables import (
@@ -157,23 +156,6 @@ def test_sources_that_no_test_tells_apart() -> None:
     assert said.text.startswith("neither is shown to be better in any of 1 ability")
     assert source_sentences([pair("code", 0.01, difference=None)], make_curve()) == []
     assert source_sentences([pair("code", 0.1)], make_curve(data_source="third")) == []
-
-
-def test_transfer_is_told_by_its_verdicts() -> None:
-    fields = {field.name: None for field in dataclasses.fields(TransferCell)}
-    fields |= {"own": False, "response": ACCURACY, "effect": interval(0.08, 0.02)}
-    helps = fields | {
-        "source_ability": "math", "target_ability": "code", "verdict": Verdict.HELPS,
-    }  # fmt: skip
-    other = fields | {"verdict": Verdict.NOT_SHOWN}
-    own = fields | {"own": True, "verdict": Verdict.HELPS}
-    said = transfer_sentence([TransferCell(**one) for one in (helps, other, own)])
-    assert said is not None
-    assert said.text == (
-        "of 2 pairs of one ability's data and another's score, 1 help and 0 hurt beyond answer "
-        "format; most: math on code, +8.0 points [6.0, 10.0]."
-    )
-    assert transfer_sentence([TransferCell(**own)]) is None
 
 
 def test_bigger_models_are_listed_by_size() -> None:

@@ -21,6 +21,7 @@ from dashboard.charts.transfer import (
     list_comparisons,
     strongest_cell,
     transfer_headline,
+    transfer_sentence,
     unidentified,
 )
 from dashboard.charts.transfer_figures import (
@@ -86,6 +87,13 @@ def test_matrix_shows_the_planted_transfer_with_its_mark() -> None:
     assert "▲" not in texts["c", "a"]
     assert len(texts) == 12, "three sources by four targets"
     assert "a on b" in transfer_headline(first_comparison())
+
+
+def test_the_finding_is_what_the_first_comparison_says() -> None:
+    said = transfer_sentence(made_results().transfer)
+    assert said is not None
+    first = first_comparison()
+    assert said.text == f"{transfer_headline(first)} Compared: {first.name}."
 
 
 def test_out_of_domain_targets_stand_apart_and_own_data_is_outlined() -> None:

@@ -27,3 +27,15 @@ def test_the_largest_model_with_all_sources_speaks_and_transfer_names_its_model(
     lead, said = write_findings(replace(evidence, fit=replace(evidence.fit, curves=fewer)))
     assert f"of {smaller} " in lead
     assert any(one.topic.startswith("Human against") for one in said)
+
+
+def test_of_models_with_as_many_sources_the_one_with_more_runs_speaks(
+    full_workspace: Workspace,
+) -> None:
+    evidence = with_everything(read_study(full_workspace))
+    curves = evidence.fit.curves
+    largest, smaller, *_ = models_of(curves)
+    kept = curves[0].ability
+    fewer = tuple(one for one in curves if one.base_model != largest or one.ability == kept)
+    lead, _ = write_findings(replace(evidence, fit=replace(evidence.fit, curves=fewer)))
+    assert f"of {smaller} " in lead
